@@ -1,0 +1,62 @@
+# One entry point for people and for CI. `make` alone lists the targets.
+
+VENV      ?= .venv
+PYTHON    ?= python3
+ARGS      ?=
+TOOLS     := .venv-tools
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help env demo test lint format lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(INSTALLED) ## make the virtual environment (VENV=PATH for another place)
+
+demo: $(INSTALLED) ## run the demo (ARGS="--help" shows its options)
+	$(BIN)/immune demo $(ARGS)
+
+test: lint ## lint, then run the tests (ARGS go to pytest)
+	$(BIN)/pytest -q $(ARGS)
+
+lint: $(INSTALLED) ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## sort imports and format the code in place
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+lock: $(TOOLS)/bin/uv ## re-make requirements.lock (ARGS=--upgrade moves the pins)
+	$(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	    --generate-hashes --no-header --no-annotate --extra server --extra dev \
+	    $(ARGS) --output-file requirements.lock pyproject.toml
+
+clean: ## remove what the targets above have made
+	rm -rf $(VENV) $(TOOLS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+	    .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is whole only when its stamp stands: an install that broke off is made again.
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo 'immune needs Python 3.11 or newer with its venv module. On Debian or Ubuntu:' >&2; \
+	    echo '    sudo apt install python3 python3-venv make' >&2; \
+	    echo 'With another interpreter: make env PYTHON=/path/to/python3.12' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(TOOLS)/bin/uv:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet 'uv>=0.9,<1'
