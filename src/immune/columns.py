@@ -1,0 +1,309 @@
+"""Vitals as columns: what the hot path carries instead of objects.
+
+Intake turns what it reads into `VitalColumns`; the collector, the detector and the telemetry store
+take them as they are. Strings are interned once into small integers; 0 always means "unknown".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from immune.vitals import N_METRICS, REPORTED, Kind, Metric, ToolCall, Vital
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+UInt64 = npt.NDArray[np.uint64]
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+KINDS: tuple[Kind, ...] = (Kind.CALL, Kind.RUN)
+KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
+
+
+class Interner:
+    """Strings to small integers and back. Code 0 is the empty string: unknown."""
+
+    def __init__(self, strings: Iterable[str] = ()) -> None:
+        self._codes: dict[str, int] = {"": 0}
+        self._strings: list[str] = [""]
+        for text in strings:
+            self.code(text)
+
+    def __len__(self) -> int:
+        return len(self._strings)
+
+    def code(self, text: str | None) -> int:
+        """Return the code of `text`, giving it one if it is new."""
+        if not text:
+            return 0
+        code = self._codes.get(text)
+        if code is None:
+            code = self._codes[text] = len(self._strings)
+            self._strings.append(text)
+        return code
+
+    def find(self, text: str) -> int | None:
+        """Return the code of `text`, or None where it has none."""
+        return self._codes.get(text)
+
+    def text(self, code: int) -> str:
+        """Return the string of `code`; raises IndexError for a code never given."""
+        return self._strings[code]
+
+
+@dataclass(slots=True)
+class Names:
+    """The interners that columns refer to; one set for a running system."""
+
+    agents: Interner = field(default_factory=Interner)
+    facts: Interner = field(default_factory=Interner)
+    """Agent types, models, providers, prompt hashes, tools, error types."""
+
+
+@dataclass(slots=True)
+class CallColumns:
+    """The tool calls of a batch, m in all; `row` ascends and points into the batch."""
+
+    row: Int32
+    tool: Int32
+    args_hash: UInt64
+    result_hash: UInt64
+    ok: Bool
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @classmethod
+    def empty(cls) -> CallColumns:
+        return cls(
+            np.empty(0, np.int32),
+            np.empty(0, np.int32),
+            np.empty(0, np.uint64),
+            np.empty(0, np.uint64),
+            np.empty(0, np.bool_),
+        )
+
+
+@dataclass(slots=True)
+class VitalColumns:
+    """n vitals as columns.
+
+    agent, agent_type, model, provider, prompt_hash, error_type: int32 (n,), codes of `Names`;
+    kind: uint8 (n,), index into `KINDS`; at, received_at: float64 (n,), epoch seconds;
+    values: float32 (n, 8) in the order of `Metric`, NaN where missing. The interval's column is
+    NaN until the collector fills it in. step_id, session_id, trace_id: lists of n, or None where
+    no vital of the batch has one.
+    """
+
+    agent: Int32
+    kind: npt.NDArray[np.uint8]
+    at: Float64
+    received_at: Float64
+    values: Float32
+    agent_type: Int32
+    model: Int32
+    provider: Int32
+    prompt_hash: Int32
+    error_type: Int32
+    calls: CallColumns
+    step_id: list[str | None] | None = None
+    session_id: list[str | None] | None = None
+    trace_id: list[str | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.agent)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> VitalColumns:
+        """Return the batch of these rows, in the order given."""
+
+        def some(column: list[str | None] | None) -> list[str | None] | None:
+            return None if column is None else [column[i] for i in rows.tolist()]
+
+        if len(self.calls):
+            # calls of one row are contiguous: expand each wanted row's span
+            first = np.searchsorted(self.calls.row, rows, "left")
+            count = np.searchsorted(self.calls.row, rows, "right") - first
+            new_row = np.repeat(np.arange(len(rows), dtype=np.int32), count)
+            start = np.repeat(first - np.concatenate(([0], np.cumsum(count)[:-1])), count)
+            pick = start + np.arange(len(new_row))
+            calls = CallColumns(
+                new_row,
+                self.calls.tool[pick],
+                self.calls.args_hash[pick],
+                self.calls.result_hash[pick],
+                self.calls.ok[pick],
+            )
+        else:
+            calls = self.calls
+        return VitalColumns(
+            self.agent[rows],
+            self.kind[rows],
+            self.at[rows],
+            self.received_at[rows],
+            self.values[rows],
+            self.agent_type[rows],
+            self.model[rows],
+            self.provider[rows],
+            self.prompt_hash[rows],
+            self.error_type[rows],
+            calls,
+            some(self.step_id),
+            some(self.session_id),
+            some(self.trace_id),
+        )
+
+
+def concat(batches: Sequence[VitalColumns]) -> VitalColumns:
+    """Join batches that share `Names`, in the order given; at least one."""
+    if len(batches) == 1:
+        return batches[0]
+    starts = np.cumsum([0, *(len(batch) for batch in batches[:-1])])
+
+    def ids(label: str) -> list[str | None] | None:
+        columns: list[list[str | None] | None] = [getattr(batch, label) for batch in batches]
+        if not any(columns):
+            return None
+        joined: list[str | None] = []
+        for batch, column in zip(batches, columns, strict=True):
+            joined.extend(column or [None] * len(batch))
+        return joined
+
+    return VitalColumns(
+        agent=np.concatenate([batch.agent for batch in batches]),
+        kind=np.concatenate([batch.kind for batch in batches]),
+        at=np.concatenate([batch.at for batch in batches]),
+        received_at=np.concatenate([batch.received_at for batch in batches]),
+        values=np.concatenate([batch.values for batch in batches]),
+        agent_type=np.concatenate([batch.agent_type for batch in batches]),
+        model=np.concatenate([batch.model for batch in batches]),
+        provider=np.concatenate([batch.provider for batch in batches]),
+        prompt_hash=np.concatenate([batch.prompt_hash for batch in batches]),
+        error_type=np.concatenate([batch.error_type for batch in batches]),
+        calls=CallColumns(
+            np.concatenate(
+                [b.calls.row + np.int32(start) for b, start in zip(batches, starts, strict=True)]
+            ),
+            np.concatenate([batch.calls.tool for batch in batches]),
+            np.concatenate([batch.calls.args_hash for batch in batches]),
+            np.concatenate([batch.calls.result_hash for batch in batches]),
+            np.concatenate([batch.calls.ok for batch in batches]),
+        ),
+        step_id=ids("step_id"),
+        session_id=ids("session_id"),
+        trace_id=ids("trace_id"),
+    )
+
+
+def from_vitals(vitals: Sequence[Vital], names: Names) -> VitalColumns:
+    """Turn `vitals` into columns, interning into `names`."""
+    n = len(vitals)
+    values = np.full((n, N_METRICS), np.nan, np.float32)
+    for spec in REPORTED:
+        label = spec.metric.label
+        values[:, spec.metric] = [
+            np.nan if (value := getattr(vital, label)) is None else value for vital in vitals
+        ]
+    facts = names.facts
+
+    def fact(label: str) -> Int32:
+        return np.array([facts.code(getattr(vital, label)) for vital in vitals], np.int32)
+
+    def ids(label: str) -> list[str | None] | None:
+        column: list[str | None] = [getattr(vital, label) for vital in vitals]
+        return column if any(column) else None
+
+    pairs = [
+        (row, call)
+        for row, vital in enumerate(vitals)
+        for call in vital.calls or tuple(ToolCall(tool) for tool in vital.tools or ())
+    ]
+    return VitalColumns(
+        agent=np.array([names.agents.code(vital.agent_id) for vital in vitals], np.int32),
+        kind=np.array([KIND_CODE[vital.kind] for vital in vitals], np.uint8),
+        at=np.array([vital.at for vital in vitals], np.float64),
+        received_at=np.array([vital.received_at for vital in vitals], np.float64),
+        values=values,
+        agent_type=fact("agent_type"),
+        model=fact("model"),
+        provider=fact("provider"),
+        prompt_hash=fact("prompt_hash"),
+        error_type=fact("error_type"),
+        calls=CallColumns(
+            np.array([row for row, _ in pairs], np.int32),
+            np.array([facts.code(call.tool) for _, call in pairs], np.int32),
+            np.array([call.args_hash for _, call in pairs], np.uint64),
+            np.array([call.result_hash for _, call in pairs], np.uint64),
+            np.array([call.ok for _, call in pairs], np.bool_),
+        )
+        if pairs
+        else CallColumns.empty(),
+        step_id=ids("step_id"),
+        session_id=ids("session_id"),
+        trace_id=ids("trace_id"),
+    )
+
+
+def to_vitals(columns: VitalColumns, names: Names) -> list[Vital]:
+    """Turn columns back into vitals; the inverse of `from_vitals` but for `tools`."""
+    calls: list[list[ToolCall]] = [[] for _ in range(len(columns))]
+    for row, tool, args, result, ok in zip(
+        columns.calls.row.tolist(),
+        columns.calls.tool.tolist(),
+        columns.calls.args_hash.tolist(),
+        columns.calls.result_hash.tolist(),
+        columns.calls.ok.tolist(),
+        strict=True,
+    ):
+        calls[row].append(ToolCall(names.facts.text(tool), args, result, ok))
+
+    def text(column: Int32, row: int) -> str | None:
+        return names.facts.text(int(column[row])) or None
+
+    def identity(column: list[str | None] | None, row: int) -> str | None:
+        return None if column is None else column[row]
+
+    vitals = []
+    for row in range(len(columns)):
+        measured = {
+            spec.metric.label: float(columns.values[row, spec.metric])
+            for spec in REPORTED
+            if not np.isnan(columns.values[row, spec.metric])
+        }
+        vitals.append(
+            Vital(
+                agent_id=names.agents.text(int(columns.agent[row])),
+                kind=KINDS[columns.kind[row]],
+                at=float(columns.at[row]),
+                received_at=float(columns.received_at[row]),
+                step_id=identity(columns.step_id, row),
+                session_id=identity(columns.session_id, row),
+                trace_id=identity(columns.trace_id, row),
+                agent_type=text(columns.agent_type, row),
+                model=text(columns.model, row),
+                provider=text(columns.provider, row),
+                prompt_hash=text(columns.prompt_hash, row),
+                error_type=text(columns.error_type, row),
+                calls=tuple(calls[row]) or None,
+                **measured,
+            )
+        )
+    return vitals
+
+
+__all__ = [
+    "KINDS",
+    "KIND_CODE",
+    "CallColumns",
+    "Interner",
+    "Metric",
+    "Names",
+    "VitalColumns",
+    "concat",
+    "from_vitals",
+    "to_vitals",
+]

@@ -1,0 +1,1 @@
+"""Ranked causes with confidence and the evidence in plain words."""

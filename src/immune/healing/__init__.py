@@ -1,0 +1,1 @@
+"""Ladders of actions, treatments and their end, verification on fresh vitals."""

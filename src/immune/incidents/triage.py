@@ -1,0 +1,71 @@
+"""From a finding to the event that it is for its incident: who is fenced, who only watched."""
+
+from __future__ import annotations
+
+from immune.detection.findings import BaselineProfile, Finding, Source, Tier
+from immune.diagnosis.causes import Diagnosis
+from immune.incidents import events as e
+from immune.incidents.incident import Incident, Subject
+from immune.incidents.states import State
+from immune.modes import Mode
+
+
+def opened(
+    finding: Finding,
+    *,
+    incident_id: str,
+    run_id: str,
+    agent_type: str,
+    baseline: BaselineProfile | None,
+    diagnosis: Diagnosis,
+) -> tuple[Incident, e.Opened]:
+    """The case of an agent's first finding: always a suspicion, whatever comes next."""
+    incident = Incident(
+        id=incident_id,
+        run_id=run_id,
+        subject=Subject("agent", finding.agent_id),
+        agent_type=agent_type,
+        state=State.SUSPECTED,
+        version=1,
+        opened_at=finding.at,
+        updated_at=finding.at,
+        onset_at=finding.onset_at,
+        finding=finding,
+        severity=finding.severity,
+        diagnosis=diagnosis,
+        baseline=baseline,
+    )
+    return incident, e.Opened(at=finding.at, finding=finding, diagnosis=diagnosis)
+
+
+def sick(finding: Finding) -> bool:
+    """Whether the finding confirms a suspicion: the quarantine tier, or silence."""
+    return finding.tier is Tier.QUARANTINE or finding.source is Source.SILENCE
+
+
+def answer(
+    finding: Finding, incident: Incident, diagnosis: Diagnosis, mode: Mode, brake: str
+) -> e.Event:
+    """What `finding` is for the open `incident`.
+
+    `brake` says in words why no further fence may be raised; empty where one may.
+    """
+    at = finding.at
+    if incident.state is not State.SUSPECTED or not sick(finding):
+        return e.FindingAdded(at=at, finding=finding, diagnosis=diagnosis)
+    if not finding.can_fence:
+        return e.Confirmed(
+            at=at, finding=finding, diagnosis=diagnosis, enforce=False, why=finding.why_not
+        )
+    if mode is Mode.OBSERVE:
+        return e.Confirmed(
+            at=at, finding=finding, diagnosis=diagnosis, enforce=False, why="mode observe"
+        )
+    if brake and not exempt_from_brake(finding):
+        return e.Braked(at=at, finding=finding, why=brake)
+    return e.Confirmed(at=at, finding=finding, diagnosis=diagnosis, enforce=True)
+
+
+def exempt_from_brake(finding: Finding) -> bool:
+    """Whether a fence for this finding is raised whatever the brake says, and not counted by it."""
+    return finding.source is Source.HARD_LIMIT

@@ -1,0 +1,117 @@
+"""Who may not call: fences, and the brake on ourselves.
+
+A fence is the order that an agent's calls be refused. The rows in the store are the truth; the
+`QuarantineController` is their image in memory and knows when the system has fenced enough. A
+person's hold is a fence with no incident: the system never lifts it, and the brake never counts it.
+"""
+
+from __future__ import annotations
+
+import bisect
+
+import msgspec
+
+from immune.incidents.events import SYSTEM
+
+
+class BrakeParams(msgspec.Struct, frozen=True):
+    """How much of the fleet the system may cut off by itself."""
+
+    share: float = 0.30
+    """Share of active agents fenced at once; 1.0 turns the share off (the demo does)."""
+    at_least: int = 5
+    """Fences always allowed at once, however small the fleet."""
+    hourly_share: float = 0.10
+    """Share of active agents fenced within an hour."""
+    hourly_at_least: int = 20
+    """Fences always allowed within an hour."""
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """One standing or lifted order. `enforced_at` stays None until a point confirms it."""
+
+    id: str
+    agent_id: str
+    incident_id: str | None
+    """None for a person's hold."""
+    reason: str
+    by: str
+    ordered_at: float
+    enforced_at: float | None = None
+    lifted_at: float | None = None
+    exempt: bool = False
+    """Ordered by a hard limit or a person: the brake does not count it."""
+
+
+class QuarantineController:
+    """The standing fences, and whether one more may be raised."""
+
+    def __init__(self, params: BrakeParams) -> None:
+        self._params = params
+        self._standing: dict[str, dict[str, Fence]] = {}
+        self._orders: list[float] = []
+        self._counted = 0
+
+    def load(self, fences: list[Fence]) -> None:
+        """Take in rows, in any order, as after a restart."""
+        for fence in sorted(fences, key=lambda f: f.ordered_at):
+            self.raised(fence)
+            if fence.lifted_at is not None:
+                self.lowered(fence.id, fence.agent_id)
+
+    def refuses(self, agent_id: str) -> bool:
+        """Whether the agent's calls are refused: any fence stands."""
+        return agent_id in self._standing
+
+    def standing(self, agent_id: str | None = None) -> list[Fence]:
+        """The standing fences, of one agent or of all."""
+        if agent_id is not None:
+            return list(self._standing.get(agent_id, {}).values())
+        return [fence for fences in self._standing.values() for fence in fences.values()]
+
+    def fenced_agents(self) -> frozenset[str]:
+        return frozenset(self._standing)
+
+    def raised(self, fence: Fence) -> None:
+        """A fence row was written."""
+        known = self._standing.setdefault(fence.agent_id, {})
+        if fence.id not in known and _counts(fence):
+            self._counted += 1
+            bisect.insort(self._orders, fence.ordered_at)
+        known[fence.id] = fence
+
+    def lowered(self, fence_id: str, agent_id: str) -> None:
+        """A fence row was closed; harmless if it was not standing."""
+        known = self._standing.get(agent_id, {})
+        fence = known.pop(fence_id, None)
+        if fence is not None and _counts(fence):
+            self._counted -= 1
+        if not known:
+            self._standing.pop(agent_id, None)
+
+    def room(self, now: float, active_agents: int) -> int:
+        """How many more agents the system may fence now; 0 or less means the brake holds."""
+        p = self._params
+        del self._orders[: bisect.bisect_right(self._orders, now - 3600.0)]
+        at_once = max(p.at_least, int(p.share * active_agents)) - self._counted
+        hourly_share = 1.0 if p.share >= 1.0 else p.hourly_share
+        per_hour = max(p.hourly_at_least, int(hourly_share * active_agents)) - len(self._orders)
+        return at_once if p.share >= 1.0 else min(at_once, per_hour)
+
+    def brake(self, now: float, active_agents: int) -> str:
+        """Why the brake holds, in words; empty where one more fence may be raised."""
+        if self.room(now, active_agents) > 0:
+            return ""
+        return (
+            f"{self._counted} of {active_agents} active agents are fenced, "
+            f"{len(self._orders)} were within the hour"
+        )
+
+    @property
+    def counted(self) -> int:
+        """Standing fences that the brake counts."""
+        return self._counted
+
+
+def _counts(fence: Fence) -> bool:
+    return fence.by == SYSTEM and not fence.exempt
