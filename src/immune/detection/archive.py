@@ -1,0 +1,80 @@
+"""A stream's baseline as bytes that say which version they are."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from immune.columns import Float32, Float64
+from immune.detection.kernel import FIELDS
+from immune.vitals import METRICS, N_METRICS
+
+VERSION = 1
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    fields: tuple[str, ...]
+    metrics: tuple[str, ...]
+    block: bytes
+    frozen: bool
+    since: float
+    seen: int
+    held: int
+    at: bytes
+    values: bytes
+    facts: bytes
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """What of one stream outlives the process."""
+
+    block: Float32
+    """(F, 8) of the kernel."""
+    frozen: bool
+    since: float
+    seen: int
+    held: int
+    at: Float64
+    values: Float32
+    """The ring, oldest first."""
+    facts: bytes
+    """Of the agent's `FactBook`; empty but for one of its kinds."""
+
+
+_METRICS = tuple(spec.metric.label for spec in METRICS)
+
+
+def pack(stored: Stored) -> bytes:
+    """Return the stream as bytes."""
+    return msgspec.msgpack.encode(
+        _Record(
+            VERSION, FIELDS, _METRICS, stored.block.astype("<f4").tobytes(), stored.frozen,
+            stored.since, stored.seen, stored.held, stored.at.astype("<f8").tobytes(),
+            stored.values.astype("<f4").tobytes(), stored.facts,
+        )
+    )
+
+
+def unpack(data: bytes) -> Stored:
+    """Return the stream of these bytes; raises ValueError where they are of another version."""
+    try:
+        record = msgspec.msgpack.decode(data, type=_Record)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not a baseline of version {VERSION}: {error}") from error
+    if record.version != VERSION or record.fields != FIELDS or record.metrics != _METRICS:
+        raise ValueError(
+            f"a baseline of version {record.version} can't be read by version {VERSION}: "
+            "let it be learned anew"
+        )
+    shape = (len(FIELDS), N_METRICS)
+    return Stored(
+        block=np.frombuffer(record.block, "<f4").astype(np.float32).reshape(shape),
+        frozen=record.frozen,
+        since=record.since,
+        seen=record.seen,
+        held=record.held,
+        at=np.frombuffer(record.at, "<f8").astype(np.float64),
+        values=np.frombuffer(record.values, "<f4").astype(np.float32).reshape(-1, N_METRICS),
+        facts=record.facts,
+    )

@@ -1,0 +1,422 @@
+"""What is normal for each agent, learned from its vitals and, while it is young, from its peers.
+
+`BaselineLearner` owns the streams, one per (agent, kind): the kernel's state, the ring of the last
+samples, the priors, and the orders to freeze and thaw. What evidence means, and when somebody is
+told, is the `Sentinel`'s part; what a baseline looks like in words and bytes is told in `profile`
+and `archive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from immune.columns import KIND_CODE, KINDS, Float32, Float64, Int32, Names, VitalColumns
+from immune.detection import archive
+from immune.detection.facts import FactBook
+from immune.detection.findings import BaselineProfile
+from immune.detection.grouping import Indices, grown
+from immune.detection.kernel import AT, IS_RARE, Kernel, transform
+from immune.detection.onset import Normal
+from immune.detection.params import DetectionParams
+from immune.detection.peers import PeerPriors
+from immune.detection.profile import describe
+from immune.detection.ring import Ring
+from immune.vitals import METRICS, N_METRICS, Kind
+
+_YOUNG = 300
+"""Own samples up to which a stream's prior is kept up to date; later it hardly weighs."""
+_SIGN = np.array([1.0 if spec.sick_when_up else -1.0 for spec in METRICS], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a baseline may be trusted."""
+
+    ready: bool
+    can_fence: bool
+    why_not: str
+
+
+class BaselineLearner:
+    """The learned normal of every agent.
+
+    >>> from immune.detection.params import DetectionParams
+    >>> from immune.columns import Names, from_vitals
+    >>> from immune.vitals import Vital
+    >>> names = Names()
+    >>> learner = BaselineLearner(DetectionParams(), names)
+    >>> calm = [Vital(agent_id="a", at=t, latency_ms=800 + t % 7) for t in range(64)]
+    >>> _ = learner.learn(from_vitals(calm, names))
+    >>> round(learner.profile("a", Kind.RUN).metric("latency_ms").median)
+    803
+    """
+
+    def __init__(self, params: DetectionParams, names: Names) -> None:
+        self._params = params
+        self._names = names
+        self.kernel = Kernel(params.statistic, params.learning)
+        self._priors = PeerPriors(
+            params.learning, self.kernel.blank_prior, params.statistic.ar_shrink
+        )
+        self.ring = Ring(params.learning.history)
+        self.facts = FactBook(params.rules.facts, names, params.rules.repetition)
+        self._table: Int32 = np.full((0, len(KINDS)), -1, np.int32)
+        self._free: list[int] = []
+        self._size = 0
+        self.agent: Int32 = np.zeros(0, np.int32)
+        """Agent code of each stream; 0 where the stream is free."""
+        self.kind: Int32 = np.zeros(0, np.int32)
+        self.seen = np.zeros(0, np.int64)
+        """Own samples, those held back by a freeze left out."""
+        self._held = np.zeros(0, np.int64)
+        self._since = np.zeros(0)
+        self._dirty = np.zeros(0, np.bool_)
+        self._until_refresh = 0
+        self._n_agents = 0
+
+    # ---- streams
+
+    @property
+    def n_agents(self) -> int:
+        """How many agents have a baseline."""
+        return self._n_agents
+
+    def streams(self) -> Indices:
+        """Return the streams in use."""
+        return np.flatnonzero(self.agent[: self._size] > 0)
+
+    def stream(self, agent_id: str, kind: Kind) -> int | None:
+        """Return the stream of one agent and kind, or None where nothing was ever seen."""
+        code = self._names.agents.code(agent_id)
+        if code >= len(self._table):
+            return None
+        row = int(self._table[code, KIND_CODE[kind]])
+        return row if row >= 0 else None
+
+    def streams_of_agent(self, agent_id: str) -> Indices:
+        """Return the agent's streams, of both kinds."""
+        rows = [self.stream(agent_id, kind) for kind in KINDS]
+        return np.array([row for row in rows if row is not None], np.intp)
+
+    def admit(self, columns: VitalColumns) -> Indices:
+        """Note the facts of a batch; return each vital's stream, giving new agents theirs."""
+        self.facts.observe(columns)
+        self._table = grown(self._table, int(columns.agent.max(initial=0)) + 1, -1)
+        rows = self._table[columns.agent, columns.kind].astype(np.intp)
+        for i in np.flatnonzero(rows < 0).tolist():
+            rows[i] = self._stream_for(int(columns.agent[i]), int(columns.kind[i]))
+        return rows
+
+    def _stream_for(self, agent: int, kind: int) -> int:
+        self._table = grown(self._table, agent + 1, -1)
+        row = int(self._table[agent, kind])
+        return row if row >= 0 else self._open(agent, kind)
+
+    def _types(self, rows: Indices) -> Int32:
+        types: Int32 = self.facts.agent_type[self.agent[rows]]
+        return types
+
+    def _prior(self, row: int) -> Float32:
+        agent_type = int(self._types(np.array([row]))[0])
+        return self._priors.of(agent_type, int(self.kind[row]))[None]
+
+    def _open(self, agent: int, kind: int) -> int:
+        if not self._free:
+            self._grow(max(64, 2 * len(self.agent)))
+        row = self._free.pop()
+        if (self._table[agent] < 0).all():
+            self._n_agents += 1
+        self._table[agent, kind] = row
+        self._size = max(self._size, row + 1)
+        self.agent[row], self.kind[row] = agent, kind
+        self.seen[row] = self._held[row] = 0
+        rows = np.array([row])
+        self.kernel.blank(rows)
+        self.kernel.set_prior(rows, self._prior(row))
+        self.ring.clear(row)
+        return row
+
+    def _grow(self, capacity: int) -> None:
+        old = len(self.agent)
+        self.kernel.grow(capacity)
+        self.ring.grow(capacity)
+        self.agent, self.kind = grown(self.agent, capacity, 0), grown(self.kind, capacity, 0)
+        self.seen, self._held = grown(self.seen, capacity, 0), grown(self._held, capacity, 0)
+        self._since, self._dirty = grown(self._since, capacity, 0), grown(self._dirty, capacity, 0)
+        self._free.extend(range(capacity - 1, old - 1, -1))
+
+    def retire(self, agent_id: str) -> None:
+        """Drop all state of an agent; it is learned anew if it ever comes back."""
+        rows = self.streams_of_agent(agent_id)
+        if not len(rows):
+            return
+        self._table[self.agent[rows[0]]] = -1
+        self._n_agents -= 1
+        self.agent[rows] = 0
+        self._dirty[rows] = False
+        self.kernel.blank(rows)
+        self.facts.retire(self._names.agents.code(agent_id))
+        self._free.extend(rows.tolist())
+
+    # ---- learning
+
+    def learn(self, columns: VitalColumns) -> Float32:
+        """Learn a batch outside of a `Sentinel`; returns the evidence after each vital, (n,)."""
+        rows = self.admit(columns)
+        nats = np.full(len(rows), 18.0, np.float32)
+        return self.observe(rows, columns.at, columns.values, nats)[0]
+
+    def observe(
+        self, rows: Indices, at: Float64, values: Float32, quarantine_nats: Float32
+    ) -> tuple[Float32, Float32]:
+        """Score samples, then learn them: `Kernel.step`, with the ring and the priors kept up."""
+        evidence = self.kernel.step(rows, values, quarantine_nats)
+        self.ring.add(rows, at, values)
+        frozen = self.kernel.frozen[rows]
+        np.add.at(self.seen, rows[~frozen], 1)
+        np.add.at(self._held, rows[frozen], 1)
+        self._dirty[rows] = True
+        self._until_refresh -= len(rows)
+        if self._until_refresh <= 0:
+            self.refresh_priors()
+        return evidence
+
+    def refresh_priors(self) -> None:
+        """Pool the peers anew and hand the result to the young; done every 8 samples a stream."""
+        rows = self.streams()
+        self._until_refresh = int(self._params.learning.block_min) * max(len(rows), 1)
+        young = rows[self.seen[rows] < _YOUNG]
+        if not len(young):
+            return
+        peers = rows[~self.kernel.frozen[rows]]
+        self._priors.refresh(self._types(peers), self.kind[peers], self.kernel.block[peers])
+        groups, which = np.unique(
+            np.stack([self._types(young), self.kind[young]]), axis=1, return_inverse=True
+        )
+        priors = np.stack([self._priors.of(t, k) for t, k in groups.T.tolist()])
+        self.kernel.set_prior(young, priors[which.reshape(-1)])
+
+    # ---- freezing
+
+    def frozen(self, agent_id: str) -> bool:
+        """Whether the agent's baselines are frozen."""
+        return bool(self.kernel.frozen[self.streams_of_agent(agent_id)].any())
+
+    def freeze(self, agent_id: str, since: float) -> None:
+        """Learn nothing more from now on; samples wait. `since` is the onset, epoch seconds.
+
+        Frozen already, it stays as it is but for an earlier `since`.
+        """
+        rows = self.streams_of_agent(agent_id)
+        fresh = rows[~self.kernel.frozen[rows]]
+        self._held[fresh] = 0
+        self._since[fresh] = since
+        self._since[rows] = np.minimum(self._since[rows], since)
+        self.kernel.frozen[rows] = True
+        self._dirty[rows] = True
+        self.facts.freeze(self._names.agents.code(agent_id), since)
+
+    def thaw(self, agent_id: str, order: str) -> None:
+        """Learn again, after what waited was learned, discarded, or made the new beginning.
+
+        `restart` begins anew from the samples since the onset, as far back as the ring goes, with
+        the peers as prior. Evidence is set to zero. Not frozen, `learn` and `discard` do nothing.
+        Raises ValueError for another order.
+        """
+        if order not in ("learn", "discard", "restart"):
+            raise ValueError(f"a baseline can't be thawed by {order!r}")
+        self.facts.thaw(self._names.agents.code(agent_id), order)
+        rows = self.streams_of_agent(agent_id)
+        frozen = rows[self.kernel.frozen[rows]]
+        if order == "restart":
+            for row in rows.tolist():
+                self._restart(row)
+            return
+        self.kernel.frozen[frozen] = False
+        if order == "learn":
+            self.kernel.learn_all(frozen)
+            self.seen[frozen] += self._held[frozen]
+        else:
+            self.kernel.discard(frozen)
+        self._held[frozen] = 0
+        self.kernel.calm(frozen)
+        self._dirty[frozen] = True
+
+    def _restart(self, row: int) -> None:
+        at, values = self.ring.last(row)
+        recent = values[at >= self._since[row]] if self.kernel.frozen[row] else values[:0]
+        rows = np.array([row])
+        self.kernel.blank(rows)
+        self.kernel.set_prior(rows, self._prior(row))
+        self.kernel.step(
+            np.full(len(recent), row), recent, np.full(len(recent), 18.0, np.float32)
+        )
+        self.kernel.calm(rows)
+        self.seen[row], self._held[row] = len(recent), 0
+        self._dirty[row] = True
+
+    # ---- what others ask
+
+    def normal(self, row: int) -> Normal:
+        """Return a stream's baseline as the scan of the onset needs it."""
+        state = self.kernel.block[row].astype(np.float64)
+        n, k0 = state[AT["n"]], state[AT["prior_n"]]
+        posterior = state[AT["mean"]] + (state[AT["prior_mean"]] - state[AT["mean"]]) * (
+            k0 / np.maximum(n + k0, 1)
+        )
+        return Normal(
+            centre=np.where(IS_RARE, posterior, state[AT["centre"]]),
+            spread=1 / np.maximum(state[AT["inverse"]], 1e-6),
+            samples=np.where(n > 0, n + k0, 0),
+            phi=state[AT["phi"]],
+            raw_mean=state[AT["raw"]],
+        )
+
+    def standing(self, row: int, lanes: Indices | None = None) -> Standing:
+        """Say whether a stream may suspect and may fence, on the metrics `lanes` where given."""
+        p = self._params.learning
+        own = int(self.seen[row])
+        if lanes is not None and len(lanes):
+            state = self.kernel.block[row]
+            waiting = 0 if self.kernel.frozen[row] else state[AT["bn"], lanes]
+            own = min(own, int((state[AT["n"], lanes] + waiting).min()))
+        if own < p.samples_ready:
+            return Standing(
+                int(self.seen[row]) >= p.samples_ready,
+                False,
+                f"the baseline rests on {own} own samples; it takes {p.samples_ready}",
+            )
+        peers = self.ready_peers(row) if own < p.samples_alone else p.peers_min
+        if peers < p.peers_min:
+            return Standing(
+                True,
+                False,
+                f"the baseline rests on {own} own samples and {peers} peers of its type; alone it "
+                f"takes {p.samples_alone}, with {p.peers_min} peers {p.samples_ready}",
+            )
+        return Standing(True, True, "")
+
+    def ready_peers(self, row: int) -> int:
+        """How many other streams of the same type and kind have a baseline that is ready."""
+        used = self.streams()
+        types = self._types(used)
+        own = int(self._types(np.array([row]))[0])
+        ready = self.seen[used] >= self._params.learning.samples_ready
+        alike = (types == own) & (self.kind[used] == self.kind[row]) & (used != row)
+        return int((alike & ready).sum()) if own else 0
+
+    def profile(self, agent_id: str, kind: Kind) -> BaselineProfile | None:
+        """Return the learned normal in words and bands, or None where nothing was learned."""
+        row = self.stream(agent_id, kind)
+        if row is None or not self.kernel.block[row, AT["n"]].any():
+            return None
+        standing = self.standing(row)
+        return BaselineProfile(
+            agent_id=agent_id,
+            kind=kind,
+            samples=float(self.seen[row]),
+            ready=standing.ready,
+            can_fence=standing.can_fence,
+            metrics=describe(self.kernel.block[row]),
+        )
+
+    def history(self, agent_id: str, kind: Kind, since: float) -> tuple[Float64, Float32]:
+        """Return the stored samples from `since` on: times (n,) and values (n, 8), oldest first."""
+        row = self.stream(agent_id, kind)
+        if row is None:
+            return np.zeros(0), np.zeros((0, N_METRICS), np.float32)
+        at, values = self.ring.last(row)
+        return at[at >= since], values[at >= since]
+
+    def peer_shift(self, agent_id: str, kind: Kind, since: float) -> Float32:
+        """Return how far the healthy peers have moved from their own normal since `since`, (8,).
+
+        Peers share the agent's type or provider, are not frozen and have at least five samples.
+        Units are those of `MetricProfile.centre`, now minus normal: log(1+x), cost in micro-USD,
+        the interval not turned; for retries and errors the difference of the rates. Median of the
+        peers (trimmed mean for rates); 0 where fewer than three are known.
+        """
+        shift = np.zeros(N_METRICS, np.float32)
+        row = self.stream(agent_id, kind)
+        if row is None:
+            return shift
+        used = self.streams()
+        code = self.agent[row]
+        alike = np.zeros(len(used), np.bool_)
+        for fact in (self.facts.agent_type, self.facts.provider):
+            alike |= (fact[self.agent[used]] == fact[code]) & (fact[code] > 0)
+        alike &= (self.kind[used] == self.kind[row]) & (self.agent[used] != code)
+        peers = used[alike & ~self.kernel.frozen[used]]
+        moved = self._moved(peers, since)
+        for j in range(N_METRICS):
+            known = np.sort(moved[~np.isnan(moved[:, j]), j])
+            if len(known) < self._params.learning.peers_min:
+                continue
+            cut = len(known) // 5
+            shift[j] = known[cut : len(known) - cut].mean() if IS_RARE[j] else np.median(known)
+        return shift
+
+    def _moved(self, peers: Indices, since: float) -> Float64:
+        at, values = self.ring.of(peers)
+        y = transform(values).astype(np.float64)
+        y[~(at >= since)] = np.nan
+        state = self.kernel.block[peers]
+        count = (~np.isnan(y)).sum(axis=1)
+        mean = np.nansum(y, axis=1) / np.maximum(count, 1)
+        known = (count >= 5) & (state[:, AT["n"]] > 0)
+        moved: Float64 = np.where(known, (mean - state[:, AT["centre"]]) * _SIGN, np.nan)
+        return moved
+
+    # ---- saving
+
+    def dirty(self) -> list[str]:
+        """Return the agents whose baselines changed since they were last saved."""
+        codes = np.unique(self.agent[self._dirty & (self.agent > 0)])
+        return [self._names.agents.text(code) for code in codes.tolist()]
+
+    def save(self, agent_ids: Iterable[str]) -> list[tuple[str, Kind, bytes]]:
+        """Return each stream of these agents as bytes; they count as saved."""
+        items = []
+        for agent_id in agent_ids:
+            facts = self.facts.save(self._names.agents.code(agent_id))
+            for kind in KINDS:
+                row = self.stream(agent_id, kind)
+                if row is None:
+                    continue
+                at, values = self.ring.last(row)
+                stored = archive.Stored(
+                    block=self.kernel.block[row],
+                    frozen=bool(self.kernel.frozen[row]),
+                    since=float(self._since[row]),
+                    seen=int(self.seen[row]),
+                    held=int(self._held[row]),
+                    at=at,
+                    values=values,
+                    facts=facts,
+                )
+                items.append((agent_id, kind, archive.pack(stored)))
+                self._dirty[row] = False
+                facts = b""
+        return items
+
+    def load(self, items: Iterable[tuple[str, Kind, bytes]]) -> None:
+        """Take streams back in, in place of what is known of them.
+
+        Raises ValueError where the bytes are of another version; the streams before it are taken.
+        """
+        for agent_id, kind, data in items:
+            stored = archive.unpack(data)
+            code = self._names.agents.code(agent_id)
+            if stored.facts:
+                self.facts.load(code, stored.facts)
+            row = self._stream_for(code, KIND_CODE[kind])
+            self.kernel.block[row] = stored.block
+            self.kernel.frozen[row] = stored.frozen
+            self._since[row], self._held[row] = stored.since, stored.held
+            self.seen[row] = stored.seen
+            self.ring.clear(row)
+            self.ring.add(np.full(len(stored.at), row), stored.at, stored.values)
+            self._dirty[row] = False

@@ -1,0 +1,77 @@
+"""What a young baseline borrows from its peers.
+
+From the streams of one agent type (all types where a type has few) comes a prior: the median of
+their variances, worth 30 observations; the median of their means, worth σ²/τ², where τ² is how far
+apart their means are; and a pooled φ. Medians: a sick minority must not become the normal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from immune.columns import Float32, Int32
+from immune.detection.kernel import AT, IS_RARE
+from immune.detection.params import LearningParams
+
+_MAD = 1.4826  # median absolute deviation to standard deviation
+_READ = ["n", "mean", "var", "sxy", "sxx"]
+
+
+class PeerPriors:
+    """The priors by group; a group is an agent type, or all types, of one kind."""
+
+    def __init__(self, params: LearningParams, blank: Float32, ar_shrink: float) -> None:
+        self._params = params
+        self._ar_shrink = ar_shrink
+        self._blank = blank
+        self._groups: dict[tuple[int, int], Float32] = {}
+
+    def of(self, agent_type: int, kind: int) -> Float32:
+        """Return the prior (5, 8) of a group: of its type, else of all types, else the blank."""
+        of_all = self._groups.get((0, kind), self._blank)
+        return self._groups.get((agent_type, kind), of_all)
+
+    def refresh(self, agent_type: Int32, kind: Int32, block: Float32) -> None:
+        """Pool anew. The streams given (n,) are those fit to be peers; block is their state."""
+        state = block[:, [AT[field] for field in _READ]].astype(np.float64)
+        for k in np.unique(kind).tolist():
+            members = np.flatnonzero(kind == k)
+            whole = self._pool(state[members], self._blank)
+            self._groups[(0, k)] = whole
+            types, counts = np.unique(agent_type[members], return_counts=True)
+            for t in types[(counts >= self._params.peers_min) & (types > 0)].tolist():
+                own = members[agent_type[members] == t]
+                self._groups[(t, k)] = self._pool(state[own], whole)
+
+    def _pool(self, state: np.ndarray, fallback: Float32) -> Float32:
+        """Pool (m, 5, 8) into a prior (5, 8); metrics that too few know keep the fallback."""
+        p = self._params
+        n, mean, var, sxy, sxx = np.where(
+            (state[:, :1] >= p.block_min), state, np.nan
+        ).transpose(1, 0, 2)
+        enough = np.isfinite(n).sum(axis=0) >= p.peers_min
+        prior = fallback.copy()
+        if not enough.any():
+            return prior
+        n, mean, var, sxy, sxx = (x[:, enough] for x in (n, mean, var, sxy, sxx))
+        rare = IS_RARE[enough]
+        # a rate of 0 in 8 steps is no rate of 0: half a hit in five steps is added
+        mean = np.where(rare, (n * mean + 0.5) / (n + 5), mean)
+        var = np.where(rare, mean * (1 - mean), var * n / (n - 1))
+        centre = np.nanmedian(mean, axis=0)
+        spread = np.nanmedian(var, axis=0)
+        apart = (_MAD * np.nanmedian(np.abs(mean - centre), axis=0)) ** 2
+        apart = np.maximum(apart - np.nanmedian(var / n, axis=0), 0)
+        guess = np.where(rare, centre / 2, p.prior_tau) ** 2
+        peers = np.isfinite(n).sum(axis=0)
+        tau = (peers * apart + p.prior_tau_peers * guess) / (peers + p.prior_tau_peers)
+        most = np.where(rare, p.prior_rare, p.prior_mean_max)
+        prior[0, enough] = centre
+        prior[1, enough] = np.minimum(spread / np.maximum(tau, 1e-9), most)
+        prior[2, enough] = spread
+        prior[3, enough] = p.prior_spread
+        shrink = self._ar_shrink
+        products = np.nansum(sxy, axis=0) + shrink * fallback[4, enough]
+        prior[4, enough] = np.clip(products / (np.nansum(sxx, axis=0) + shrink), 0, 1)
+        return prior
+

@@ -1,0 +1,217 @@
+"""No step for far longer than the agent's own regular intervals allow.
+
+The log of an agent's intervals is taken as normal with its own mean and spread. An agent that takes
+N steps a day may be falsely called silent b times a day (b = 1), so one interval may pass the limit
+with probability b/N: the limit is the (1 − b/N) quantile of the prediction for the next interval,
+exp(mean + t·spread·√(1 + 1/n)), t of n − 1 degrees of freedom since the spread is estimated. It is
+never below 10 s, 4 usual intervals, or twice the longest recent gap between deliveries. An agent
+with irregular intervals has no limit: its silence says nothing. Silence suspects and never fences.
+
+Sources: Hill 1970 (t from z by Cornish-Fisher); Abramowitz & Stegun 26.2.23 (z from probability).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from immune.columns import KINDS, Bool, Float64, Int64, Names, VitalColumns
+from immune.detection.findings import Facts, Source, Tier
+from immune.detection.grouping import Indices, Runs, grown, slots_of
+from immune.detection.hits import Hit
+from immune.detection.rule_params import SilenceParams
+
+DAY_S = 86_400.0
+WHY_NOT = "silence never fences"
+
+_INTERVAL_MIN_S = 1e-3
+_CLIP_SPREADS = 4.0
+"""Spreads beyond which an interval teaches no more: one night's pause is not the rhythm."""
+_CLIP_FROM = 8
+_SPREAD_FLOOR = 0.05
+_DELIVERIES_MIN = 3
+"""Deliveries before the gap between them is known at all."""
+
+
+class Silence:
+    """The rhythm of all agents; rhythms have one slot per agent and kind, clocks one per agent."""
+
+    def __init__(self, params: SilenceParams, names: Names) -> None:
+        self._params = params
+        self._names = names
+        self._at = np.full(0, np.nan)
+        """End of the last step, agent's clock; NaN where the next interval teaches nothing."""
+        self._count = np.zeros(0)
+        self._mean = np.zeros(0)
+        self._var = np.zeros(0)
+        self._limit_s = np.full(0, np.inf)
+        self._seen = np.full(0, np.inf)
+        """When we last heard of the agent, by our clock; inf where it may be silent, NaN where
+        the clock starts with the next sweep."""
+        self._delivery_s = np.zeros(0)
+        """Longest recent gap between two deliveries of an agent that was not silent."""
+        self._deliveries = np.zeros(0, np.int64)
+        self._told = np.zeros(0, np.bool_)
+
+    def observe(self, columns: VitalColumns) -> None:
+        """Learn from a batch, each agent's steps in their order."""
+        if not len(columns):
+            return
+        self._grow(len(self._names.agents))
+        runs = Runs.of(slots_of(columns))
+        self._hear(columns)
+        for rows, slots in runs.rounds():
+            self._learn(slots, columns.at[rows])
+        self._set_limits(runs.slot[runs.first])
+
+    def sweep(self, now: float) -> list[Hit]:
+        """Return the agents that have become silent by `now`; one hit per silence."""
+        self._seen[np.isnan(self._seen)] = now
+        silent_s = now - self._seen
+        limit_s = np.maximum(
+            self._limit_s.reshape(-1, len(KINDS)),
+            self._params.delivery_factor * self._delivery_s[:, None],
+        )
+        late = (silent_s[:, None] > limit_s).any(axis=1) & ~self._told
+        late &= self._deliveries >= _DELIVERIES_MIN
+        hits = []
+        for agent in np.flatnonzero(late).tolist():
+            self._told[agent] = True
+            kind = int(np.argmin(limit_s[agent]))
+            hits.append(
+                Hit(
+                    agent=agent,
+                    kind=kind,
+                    at=now,
+                    tier=Tier.SUSPICION,
+                    source=Source.SILENCE,
+                    facts=Facts(silent_s=float(silent_s[agent])),
+                    can_fence=False,
+                    why_not=WHY_NOT,
+                    onset_at=float(self._seen[agent]),
+                )
+            )
+        return hits
+
+    def returned(self, columns: VitalColumns) -> list[int]:
+        """Return the agents that had a hit and step again with this batch, once each."""
+        if not self._told.any():
+            return []
+        self._grow(len(self._names.agents))
+        back = sorted(set(columns.agent[self._told[columns.agent]].tolist()))
+        self._told[back] = False
+        return back
+
+    def limit_s(self, agent: int) -> float | None:
+        """Return after how many seconds the agent counts as silent; None where it never does."""
+        places = slice(agent * len(KINDS), (agent + 1) * len(KINDS))
+        limit = float(self._limit_s[places].min(initial=np.inf))
+        if limit == np.inf:
+            return None
+        return max(limit, self._params.delivery_factor * float(self._delivery_s[agent]))
+
+    def pause(self, agent: int) -> None:
+        """Stop the clock: the agent is fenced, its calls are refused."""
+        self._grow(agent + 1)
+        self._seen[agent] = np.inf
+        self._unlearn_next(slice(agent * len(KINDS), (agent + 1) * len(KINDS)))
+
+    def resume(self, agent: int, now: float = np.nan) -> None:
+        """Start the clock anew, at `now` or with the next sweep."""
+        self._grow(agent + 1)
+        self._seen[agent] = now
+
+    def goodbye(self, agent: int) -> None:
+        """The agent said that it stops: no silence until it steps again."""
+        self.pause(agent)
+
+    def restart(self, now: float) -> None:
+        """Start all running clocks anew: it was us who were away."""
+        self._seen[self._seen < np.inf] = now
+        self._unlearn_next(slice(None))
+
+    def retire(self, agent: int) -> None:
+        """Drop all state of an agent."""
+        if agent >= len(self._seen):
+            return
+        places = slice(agent * len(KINDS), (agent + 1) * len(KINDS))
+        self._unlearn_next(places)
+        self._count[places] = self._mean[places] = self._var[places] = 0
+        self._limit_s[places] = np.inf
+        self._seen[agent] = np.inf
+        self._delivery_s[agent] = 0
+        self._deliveries[agent] = 0
+        self._told[agent] = False
+
+    def _unlearn_next(self, places: slice) -> None:
+        self._at[places] = np.nan
+
+    def _grow(self, agents: int) -> None:
+        if len(self._seen) < agents:
+            self._seen = grown(self._seen, agents, np.inf)
+            self._delivery_s = grown(self._delivery_s, agents, 0)
+            self._deliveries = grown(self._deliveries, agents, 0)
+            self._told = grown(self._told, agents, 0)
+            slots = len(self._seen) * len(KINDS)
+            self._at = grown(self._at, slots, np.nan)
+            self._count = grown(self._count, slots, 0)
+            self._mean = grown(self._mean, slots, 0)
+            self._var = grown(self._var, slots, 0)
+            self._limit_s = grown(self._limit_s, slots, np.inf)
+
+    def _learn(self, slots: Indices, at: Float64) -> None:
+        interval_s = at - self._at[slots]
+        self._at[slots] = np.fmax(at, self._at[slots])
+        # a late step ends no interval; one that ends a silence teaches, clipped: the agent may
+        # have become slower for good
+        known = interval_s >= 0
+        slots, y = slots[known], np.log(np.maximum(interval_s[known], _INTERVAL_MIN_S))
+        count = np.minimum(self._count[slots] + 1, self._params.memory)
+        off = y - self._mean[slots]
+        widest = _CLIP_SPREADS * np.maximum(np.sqrt(self._var[slots]), _SPREAD_FLOOR)
+        off = np.where(count > _CLIP_FROM, np.clip(off, -widest, widest), off)
+        weight = 1 / count
+        self._count[slots] = count
+        self._mean[slots] += weight * off
+        self._var[slots] = (1 - weight) * (self._var[slots] + weight * off**2)
+
+    def _set_limits(self, slots: Indices) -> None:
+        p = self._params
+        count, mean, var = self._count[slots], self._mean[slots], self._var[slots]
+        n = np.maximum(count, 2)
+        spread = np.maximum(np.sqrt(var * n / (n - 1)), _SPREAD_FLOOR)
+        steps_a_day = DAY_S / np.exp(mean + spread**2 / 2)
+        chance = np.clip(p.false_alarms_per_day / steps_a_day, 1e-12, 0.1)
+        wide = mean + _t_quantile(chance, n - 1) * spread * np.sqrt(1 + 1 / n)
+        limit_s = np.maximum(np.exp(np.minimum(wide, 20)), p.factor_min * np.exp(mean))
+        regular: Bool = (count >= p.samples_min) & (spread <= p.spread_max)
+        self._limit_s[slots] = np.where(regular, np.maximum(limit_s, p.silent_min_s), np.inf)
+
+    def _hear(self, columns: VitalColumns) -> None:
+        runs = Runs.of(columns.agent)
+        agents = runs.slot[runs.first]
+        seen = np.where(columns.received_at > 0, columns.received_at, columns.at)
+        latest = np.maximum.reduceat(seen[runs.order], runs.first)
+        before = self._seen[agents]
+        gap_s = latest - before
+        # was the delivery late, or the agent? its own clock knows
+        first_at = np.minimum.reduceat(columns.at[runs.order], runs.first)
+        last_at = np.fmax.reduce(self._at.reshape(-1, len(KINDS))[agents], axis=1)
+        limit_s = self._limit_s.reshape(-1, len(KINDS))[agents].min(axis=1)
+        with np.errstate(invalid="ignore"):
+            delivery = (gap_s > 0) & (first_at - last_at <= limit_s)
+        faded = self._delivery_s[agents] * (1 - 1 / self._params.memory)
+        self._delivery_s[agents] = np.where(delivery, np.maximum(gap_s, faded), faded)
+        self._deliveries[agents] += 1
+        self._seen[agents] = np.where(np.isfinite(before), np.maximum(before, latest), latest)
+
+
+def _t_quantile(chance: Float64, freedom: Float64 | Int64) -> Float64:
+    """Return t with P(T > t) = chance, for chance <= .1 and a few degrees of freedom at least."""
+    r = np.sqrt(-2 * np.log(chance))
+    z = r - (2.515517 + 0.802853 * r + 0.010328 * r**2) / (
+        1 + 1.432788 * r + 0.189269 * r**2 + 0.001308 * r**3
+    )
+    first = (z**3 + z) / (4 * freedom)
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    out: Float64 = z + first + second
+    return out

@@ -1,0 +1,43 @@
+"""Budgets of false alarms as thresholds on the evidence.
+
+The statistic's mean time to a false alarm is at least e^threshold steps (R minus the steps so far
+is a martingale), so a budget of one in D days is ln(D · steps a day) nats.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from immune.columns import Float32
+from immune.detection.kernel import AT
+from immune.detection.params import Budgets
+from immune.vitals import Metric
+
+DAY_S = 86_400.0
+_WEEK_DAYS = 7.0
+
+
+def steps_per_day(state: Float32) -> Float32:
+    """Return (n,) from the learned intervals of streams (n, F, 8); one a second where unknown."""
+    interval = np.expm1(-state[:, AT["centre"], Metric.INTERVAL_S])
+    known = state[:, AT["n"], Metric.INTERVAL_S] > 0
+    steps: Float32 = (DAY_S / np.where(known, np.clip(interval, 1e-3, DAY_S), 1.0)).astype(
+        np.float32
+    )
+    return steps
+
+
+def thresholds(budgets: Budgets, steps: Float32, n_agents: int) -> tuple[Float32, Float32]:
+    """Return nats of suspicion and of quarantine, (n,) each, for agents of so many steps a day.
+
+    >>> suspicion, quarantine = thresholds(Budgets(), np.array([86400.0], np.float32), 15)
+    >>> round(float(suspicion[0]), 1), round(float(quarantine[0]), 1)
+    (11.4, 18.3)
+    """
+    suspicion_days = 1 / budgets.false_suspicions_per_agent_day
+    agent_days = 1000 / budgets.false_quarantines_per_1000_agent_days
+    fleet_days = _WEEK_DAYS / budgets.false_quarantines_per_fleet_week * max(n_agents, 1)
+    log_steps = np.log(steps)
+    suspicion = np.maximum(log_steps + np.log(suspicion_days), budgets.nats_min)
+    quarantine = np.maximum(log_steps + np.log(max(agent_days, fleet_days)), suspicion)
+    return suspicion.astype(np.float32), quarantine.astype(np.float32)
