@@ -1,0 +1,1 @@
+"""Where things are kept: the workflow in SQL, the vitals in a file of their own."""

@@ -1,0 +1,308 @@
+"""The workflow in SQL: incidents, their events, fences, treatments, healings and the outbox.
+
+`SqlStore` keeps rows and judges nothing. It is opened for one run and sees no other. Timelines are
+numbered here and not in the database, which one instance per store (see `lease`) and one unit at a
+time make safe: whoever has read up to some `seq` never misses an earlier one that commits later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from immune.clock import Clock, SystemClock
+from immune.errors import Fatal, StoreDown
+from immune.healing.actions import Healing, Treatment, TreatmentState
+from immune.incidents.effects import AnyEffect
+from immune.incidents.events import AnyEvent
+from immune.incidents.incident import Incident
+from immune.ports import AgentRow, BaselineRow, IncidentEvent, OutboxRow, Unit
+from immune.quarantine import Fence
+from immune.stores import dialect, migrate
+from immune.stores import schema as s
+from immune.stores.database import Database
+from immune.stores.lease import Lease
+from immune.stores.runs import RunChoice, begin_run
+from immune.stores.unit import Conflict, Row, SqlUnit, Statements, body
+from immune.vitals import Kind
+
+_incident = msgspec.json.Decoder(Incident)
+_event = msgspec.json.Decoder(AnyEvent)
+_effect = msgspec.json.Decoder(AnyEffect)
+_fence = msgspec.json.Decoder(Fence)
+_treatment = msgspec.json.Decoder(Treatment)
+_healing = msgspec.json.Decoder(Healing)
+_agent = msgspec.json.Decoder(AgentRow)
+
+_DONE_TREATMENTS = (str(TreatmentState.LIFTED),)
+
+
+class SqlStore:
+    """A `WorkflowStore` on SQLite (a file, or memory for virtual time) or PostgreSQL.
+
+    `url` is SQLAlchemy's, with an asyncio driver: ``sqlite+aiosqlite:///immune.db``. `run_id` says
+    which run it is opened for: a new one, the last one (a new one where there is none), or one by
+    its id (made where it doesn't exist). `clock` names a new run. `busy_timeout_ms` is how long
+    SQLite waits for somebody else in the file, such as a backup.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        run_id: RunChoice | str = RunChoice.LAST,
+        *,
+        clock: Clock | None = None,
+        busy_timeout_ms: int = 5000,
+    ) -> None:
+        self._url = sa.make_url(url)
+        self._clock = clock or SystemClock()
+        self._choice = run_id
+        self._busy_timeout_ms = busy_timeout_ms
+        self._run_id = ""
+        self._database: Database | None = None
+        self._lease: Lease | None = None
+        self._numbers: Iterator[int] = itertools.count(1)
+        self._unit_lock = asyncio.Lock()
+        self._unit_holder: asyncio.Task[Any] | None = None
+
+    @property
+    def run_id(self) -> str:
+        return self._run_id
+
+    async def open(self) -> None:
+        path = dialect.file_of(self._url)
+        if path is not None:
+            self._lease = Lease(path)
+            self._lease.take()
+        database = self._database = Database(self._url, self._busy_timeout_ms)
+        self._statements = Statements(database.dialect)
+        self._put_agent = dialect.put(s.agents, database.dialect)
+        self._put_baseline = dialect.put(s.baselines, database.dialect)
+        self._put_setting = dialect.put(s.settings, database.dialect)
+        try:
+            if not await database.lease():
+                raise Fatal(
+                    f"the database {self._url.database} is in use by another instance: "
+                    "stop that one first, or name another"
+                )
+            revision = await database.read(migrate.present)
+            if revision != migrate.head():
+                if path is not None and revision is not None:
+                    await asyncio.to_thread(migrate.back_up, path, revision)
+                await database.write(migrate.upgrade)
+            now = self._clock.time()
+            self._run_id = await database.write(lambda c: begin_run(c, self._choice, now))
+            self._numbers = itertools.count(await database.read(self._last_number) + 1)
+        except BaseException as error:
+            await self.close()
+            if type(error.__cause__) is sa.exc.DatabaseError:  # no subclass: the file itself
+                raise Fatal(f"{path} is not a workflow store: {error}") from error
+            raise
+
+    async def close(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            await database.close()
+        if self._lease is not None:
+            self._lease.give_back()
+
+    def _last_number(self, connection: sa.Connection) -> int:
+        e, o = s.incident_events, s.outbox
+        seq = sa.select(sa.func.max(e.c.seq)).where(e.c.run_id == self._run_id)
+        number = sa.select(sa.func.max(o.c.number)).where(o.c.run_id == self._run_id)
+        return max(connection.scalar(seq) or 0, connection.scalar(number) or 0)
+
+    def _db(self) -> Database:
+        if self._database is None:
+            raise StoreDown("the workflow store is not open")
+        return self._database
+
+    # --- units -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[Unit]:
+        """Begin a unit; another one waits until it has ended. Not to be nested.
+
+        What the unit refuses (StaleVersion, IllegalEvent) is raised on leaving the block.
+        """
+        database = self._db()
+        task = asyncio.current_task()
+        if task is not None and self._unit_holder is task:
+            raise RuntimeError("a unit within a unit would wait for itself")
+        async with self._unit_lock:
+            self._unit_holder = task
+            try:
+                unit = SqlUnit(self._run_id, self._statements, self._numbers.__next__)
+                yield unit
+                if unit.empty:
+                    return
+                try:
+                    await database.write(unit.flush)
+                except Conflict as conflict:
+                    raise await database.read(conflict.explain) from conflict
+            finally:
+                self._unit_holder = None
+
+    # --- reading -----------------------------------------------------------------------------
+
+    async def _all(self, query: sa.Select[Any]) -> Sequence[Any]:
+        return await self._db().read(lambda c: c.execute(query).all())
+
+    async def incident(self, incident_id: str) -> Incident | None:
+        i = s.incidents
+        rows = await self._all(
+            sa.select(i.c.body).where(i.c.run_id == self._run_id, i.c.id == incident_id)
+        )
+        return _incident.decode(rows[0].body) if rows else None
+
+    async def incidents(
+        self,
+        *,
+        open_only: bool = False,
+        states: Sequence[str] = (),
+        subject: str | None = None,
+        since: float = 0.0,
+        limit: int | None = None,
+    ) -> list[Incident]:
+        i = s.incidents
+        query = sa.select(i.c.body).where(i.c.run_id == self._run_id)
+        if open_only:
+            query = query.where(i.c.is_open.is_(sa.true()))
+        if states:
+            query = query.where(i.c.state.in_([str(state) for state in states]))
+        if subject is not None:
+            query = query.where(i.c.subject_name == subject)
+        if since:
+            query = query.where(i.c.updated_at >= since)
+        query = query.order_by(i.c.opened_at.desc(), i.c.number.desc(), i.c.id.desc())
+        return [_incident.decode(row.body) for row in await self._all(query.limit(limit))]
+
+    async def next_incident_number(self) -> int:
+        i = s.incidents
+        query = sa.select(sa.func.max(i.c.number)).where(i.c.run_id == self._run_id)
+        return (await self._db().read(lambda c: c.scalar(query)) or 0) + 1
+
+    async def events(
+        self, *, incident_id: str | None = None, after_seq: int = 0, limit: int | None = None
+    ) -> list[IncidentEvent]:
+        e = s.incident_events
+        query = sa.select(e.c.seq, e.c.incident_id, e.c.version, e.c.state, e.c.body).where(
+            e.c.run_id == self._run_id, e.c.seq > after_seq
+        )
+        if incident_id is not None:
+            query = query.where(e.c.incident_id == incident_id)
+        return [
+            IncidentEvent(row.seq, row.incident_id, row.version, row.state, _event.decode(row.body))
+            for row in await self._all(query.order_by(e.c.seq).limit(limit))
+        ]
+
+    async def fences(self, *, standing_only: bool = True) -> list[Fence]:
+        f = s.fences
+        query = sa.select(f.c.body).where(f.c.run_id == self._run_id)
+        if standing_only:
+            query = query.where(f.c.lifted_at.is_(None))
+        rows = await self._all(query.order_by(f.c.ordered_at, f.c.id))
+        return [_fence.decode(row.body) for row in rows]
+
+    async def treatments(self, *, open_only: bool = True) -> list[Treatment]:
+        t = s.treatments
+        query = sa.select(t.c.body).where(t.c.run_id == self._run_id)
+        if open_only:
+            query = query.where(t.c.state.not_in(_DONE_TREATMENTS))
+        rows = await self._all(query.order_by(t.c.since, t.c.id))
+        return [_treatment.decode(row.body) for row in rows]
+
+    async def healings(
+        self,
+        *,
+        incident_id: str | None = None,
+        agent_id: str | None = None,
+        since: float = 0.0,
+        limit: int | None = None,
+    ) -> list[Healing]:
+        h = s.healings
+        query = sa.select(h.c.body).where(h.c.run_id == self._run_id)
+        if incident_id is not None:
+            query = query.where(h.c.incident_id == incident_id)
+        if agent_id is not None:
+            query = query.where(h.c.agent_id == agent_id)
+        if since:
+            query = query.where(h.c.ordered_at >= since)
+        rows = await self._all(query.order_by(h.c.ordered_at.desc(), h.c.key.desc()).limit(limit))
+        return [_healing.decode(row.body) for row in rows]
+
+    # --- the outbox --------------------------------------------------------------------------
+
+    async def due_effects(self, now: float, limit: int = 100) -> list[OutboxRow]:
+        o = s.outbox
+        rows = await self._all(
+            sa.select(o.c.body, o.c.due_at, o.c.attempts)
+            .where(o.c.run_id == self._run_id, o.c.done_at.is_(None), o.c.due_at <= now)
+            .order_by(o.c.due_at, o.c.number)
+            .limit(limit)
+        )
+        return [OutboxRow(_effect.decode(row.body), row.due_at, row.attempts) for row in rows]
+
+    async def effect_done(self, key: str, at: float) -> None:
+        await self._write(self._of_effect(key).values(done_at=at))
+
+    async def effect_later(self, key: str, due_at: float) -> None:
+        attempts = s.outbox.c.attempts + 1
+        await self._write(self._of_effect(key).values(due_at=due_at, attempts=attempts))
+
+    def _of_effect(self, key: str) -> sa.Update:
+        o = s.outbox
+        return sa.update(o).where(o.c.run_id == self._run_id, o.c.key == key, o.c.done_at.is_(None))
+
+    async def _write(self, statement: sa.Executable, rows: Sequence[Row] | None = None) -> None:
+        if rows is None or rows:
+            await self._db().write(lambda c: c.execute(statement, rows))
+
+    # --- agents, baselines, settings ---------------------------------------------------------
+
+    async def agents(self) -> list[AgentRow]:
+        a = s.agents
+        query = sa.select(a.c.body).where(a.c.run_id == self._run_id).order_by(a.c.agent_id)
+        return [_agent.decode(row.body) for row in await self._all(query)]
+
+    async def put_agents(self, rows: Sequence[AgentRow]) -> None:
+        await self._write(
+            self._put_agent,
+            [{"run_id": self._run_id, "agent_id": r.agent_id, "body": body(r)} for r in rows],
+        )
+
+    async def baselines(self) -> list[BaselineRow]:
+        b = s.baselines
+        rows = await self._all(
+            sa.select(b).where(b.c.run_id == self._run_id).order_by(b.c.agent_id, b.c.kind)
+        )
+        return [BaselineRow(r.agent_id, Kind(r.kind), r.saved_at, r.blob) for r in rows]
+
+    async def put_baselines(self, rows: Sequence[BaselineRow]) -> None:
+        await self._write(
+            self._put_baseline,
+            [
+                {
+                    "run_id": self._run_id,
+                    "agent_id": r.agent_id,
+                    "kind": str(r.kind),
+                    "saved_at": r.saved_at,
+                    "blob": r.blob,
+                }
+                for r in rows
+            ],
+        )
+
+    async def setting(self, key: str) -> str | None:
+        t = s.settings
+        query = sa.select(t.c.value).where(t.c.run_id == self._run_id, t.c.key == key)
+        return await self._db().read(lambda c: c.scalar(query))
+
+    async def put_setting(self, key: str, value: str) -> None:
+        await self._write(self._put_setting, [{"run_id": self._run_id, "key": key, "value": value}])

@@ -1,0 +1,257 @@
+"""The telemetry file: its tables, and writing and reading them, synchronously.
+
+Vitals are written as they come, one row of SQL for a batch (table `batches`). The sweep sorts them
+by agent later (table `chunks`, see `telemetry_sweep`) and adds up their minutes (`rollups`). A
+reader looks into both, in one snapshot. Step ids lie in a table of their own, with those vitals
+alone that have one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from immune.columns import KIND_CODE, Float64, Interner, Names, to_vitals
+from immune.errors import Fatal
+from immune.ports import Rollup
+from immune.stores.telemetry_blocks import Block, decode, encode, join, take, to_columns
+from immune.stores.telemetry_rollups import ROLLUP, Rollups, merge, roll
+from immune.vitals import Kind, Vital
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, written INTEGER NOT NULL);
+CREATE TABLE names (
+    run INTEGER NOT NULL, family TEXT NOT NULL, code INTEGER NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (run, family, code)) WITHOUT ROWID;
+CREATE TABLE batches (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, received_at REAL NOT NULL,
+    rows INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, agent INTEGER NOT NULL, first_at REAL NOT NULL,
+    last_at REAL NOT NULL, rows INTEGER NOT NULL, step_ids INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX chunks_of_agent ON chunks (run, agent, last_at);
+CREATE TABLE rollups (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, agent INTEGER NOT NULL,
+    last_minute INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX rollups_of_agent ON rollups (run, agent, last_minute);
+CREATE TABLE steps (
+    run INTEGER NOT NULL, agent INTEGER NOT NULL, step_id TEXT NOT NULL, batch INTEGER NOT NULL,
+    row INTEGER NOT NULL, PRIMARY KEY (run, agent, step_id)) WITHOUT ROWID;
+CREATE TABLE totals (raw_bytes INTEGER NOT NULL, batches INTEGER NOT NULL);
+INSERT INTO totals VALUES (0, 0);
+"""
+
+_PRAGMAS = (
+    "busy_timeout=5000",
+    "journal_mode=WAL",
+    # a commit is in the operating system's hands: it survives SIGKILL, and not every power cut
+    "synchronous=NORMAL",
+    "wal_autocheckpoint=4000",
+    "cache_size=-32000",
+)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit, to be used by one thread at a time."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """All of it or none."""
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+class StoredInterner(Interner):
+    """Names with the codes that they have in the file."""
+
+    def find(self, text: str) -> int:
+        """The code of `text`, 0 where it has none."""
+        return self._codes.get(text, 0)
+
+
+class StoredNames(NamedTuple):
+    """A run's names in the file."""
+
+    agents: StoredInterner
+    facts: StoredInterner
+
+
+def open_run(connection: sqlite3.Connection, run_id: str) -> tuple[int, StoredNames]:
+    """Make the tables and the run where they are missing; return its number and its names."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise Fatal(
+            f"the telemetry file has schema {version}, and this release knows {SCHEMA_VERSION}: "
+            "run the newer release, or name another file"
+        )
+    if version == 0:
+        if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise Fatal("this database is not a telemetry file of Immune")
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+        )
+    with transaction(connection):
+        connection.execute("INSERT OR IGNORE INTO runs (run_id, written) VALUES (?, 0)", (run_id,))
+    (run,) = connection.execute("SELECT run FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+
+    def stored(family: str) -> StoredInterner:
+        query = "SELECT text FROM names WHERE run = ? AND family = ? ORDER BY code"
+        return StoredInterner(text for (text,) in connection.execute(query, (run, family)))
+
+    return run, StoredNames(stored("agent"), stored("fact"))
+
+
+NewName = tuple[str, int, str]
+"""Family (``agent`` or ``fact``), code, text."""
+
+
+class TelemetryWriter:
+    """What the writer thread does for one run."""
+
+    def __init__(self, connection: sqlite3.Connection, run: int) -> None:
+        self._db = connection
+        self._run = run
+
+    def write(self, blocks: Sequence[Block], names: Sequence[NewName]) -> None:
+        """Write the blocks as one batch, leaving out steps that are known by their id."""
+        db, run = self._db, self._run
+        block = join(blocks)
+        with transaction(db):
+            db.executemany(
+                "INSERT INTO names VALUES (?, ?, ?, ?)", [(run, *name) for name in names]
+            )
+            # a number of its own, never used again: step ids refer to it when the batch is gone
+            db.execute("UPDATE totals SET batches = batches + 1")
+            (batch,) = db.execute("SELECT batches FROM totals").fetchone()
+            if block.step_ids is not None:
+                block = self._new_steps(block, block.step_ids, batch)
+            records = block.rows()
+            if not len(records):
+                return
+            received_at, body = float(records["received_at"].max()), encode(block)
+            db.execute(
+                "INSERT INTO batches VALUES (?, ?, ?, ?, ?)",
+                (batch, run, received_at, len(records), body),
+            )
+            db.execute("UPDATE runs SET written = written + ? WHERE run = ?", (len(records), run))
+            db.execute("UPDATE totals SET raw_bytes = raw_bytes + ?", (len(body),))
+
+    def _new_steps(self, block: Block, step_ids: list[str | None], batch: int) -> Block:
+        """Note the block's step ids; return the block without those noted before."""
+        db, run = self._db, self._run
+        agents = block.rows()["agent"].tolist()
+        keys = [
+            (run, agent, step_id, batch, row)
+            for row, (agent, step_id) in enumerate(zip(agents, step_ids, strict=True))
+            if step_id
+        ]
+        noted = db.executemany("INSERT OR IGNORE INTO steps VALUES (?, ?, ?, ?, ?)", keys).rowcount
+        if noted == len(keys):
+            return block
+        query = "SELECT batch, row FROM steps WHERE run = ? AND agent = ? AND step_id = ?"
+        known = {key[4] for key in keys if db.execute(query, key[:3]).fetchone() != key[3:]}
+        return take(block, np.array([i for i in range(len(agents)) if i not in known], np.intp))
+
+
+class TelemetryReader:
+    """What the reader thread does for one run."""
+
+    def __init__(self, connection: sqlite3.Connection, run: int, names: StoredNames) -> None:
+        self._db = connection
+        self._run = run
+        self._vocabulary = Names(names.agents, names.facts)
+
+    def count(self) -> int:
+        query = "SELECT written FROM runs WHERE run = ?"
+        return int(self._db.execute(query, (self._run,)).fetchone()[0])
+
+    def read(
+        self, agent: int, kind: Kind | None, since: float, until: float, limit: int | None
+    ) -> list[Vital]:
+        with transaction(self._db, "BEGIN"):
+            newest = [_within(block, kind, since, until) for block in self._tail(agent)]
+            times = [block.rows()["at"] for block in newest]
+            chunks: list[Block] = []
+            for last_at, body in self._db.execute(
+                "SELECT last_at, body FROM chunks WHERE run = ? AND agent = ? AND last_at >= ?"
+                " AND first_at <= ? ORDER BY last_at DESC, id DESC",
+                (self._run, agent, since, until),
+            ):
+                if limit is not None and _count_from(times, last_at) >= limit:
+                    break  # all further ones are older than what is wanted
+                chunks.append(_within(decode(body), kind, since, until))
+                times.append(chunks[-1].rows()["at"])
+        block = join([*reversed(chunks), *newest, Block(b"")])
+        order = np.argsort(block.rows()["at"], kind="stable")
+        if limit is not None:
+            order = order[max(0, len(order) - limit) :]
+        return to_vitals(to_columns(take(block, order)), self._vocabulary)
+
+    def rollups(self, agent: int, kind: Kind | None, since: float) -> list[Rollup]:
+        with transaction(self._db, "BEGIN"):
+            parts = [
+                np.frombuffer(body, ROLLUP)
+                for (body,) in self._db.execute(
+                    "SELECT body FROM rollups WHERE run = ? AND agent = ? AND last_minute >= ?",
+                    (self._run, agent, since),
+                )
+            ]
+            tail = self._tail(agent)
+        parts += [roll_block(block) for block in tail]
+        return [
+            rollup
+            for rollup in merge(self._vocabulary.agents.text(agent), parts)
+            if rollup.minute >= since and (kind is None or rollup.kind is kind)
+        ]
+
+    def _tail(self, agent: int) -> list[Block]:
+        """The agent's part of the batches not yet sorted, oldest first."""
+        found = []
+        query = "SELECT body FROM batches WHERE run = ? ORDER BY id"
+        for (body,) in self._db.execute(query, (self._run,)):
+            block = decode(body)
+            rows = np.flatnonzero(block.rows()["agent"] == agent)
+            if len(rows):
+                found.append(take(block, rows))
+        return found
+
+
+def roll_block(block: Block) -> Rollups:
+    """The minutes of a block."""
+    records = block.rows()
+    return roll(records["agent"], records["kind"], records["at"], records["values"])
+
+
+def _within(block: Block, kind: Kind | None, since: float, until: float) -> Block:
+    records = block.rows()
+    wanted = (records["at"] >= since) & (records["at"] <= until)
+    if kind is not None:
+        wanted &= records["kind"] == KIND_CODE[kind]
+    return block if wanted.all() else take(block, np.flatnonzero(wanted))
+
+
+def _count_from(times: list[Float64], since: float) -> int:
+    return sum(int((part >= since).sum()) for part in times)

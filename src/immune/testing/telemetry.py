@@ -1,0 +1,167 @@
+"""A `TelemetryStore` in memory: the batches as they came, cut only when somebody reads."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from immune.columns import KIND_CODE, Names, VitalColumns, to_vitals
+from immune.ports import Rollup
+from immune.stores.telemetry_rollups import merge, roll
+from immune.vitals import Kind, Vital
+
+StepKey = tuple[int, str]
+"""Agent's code, step id."""
+
+
+class _Batch(NamedTuple):
+    columns: VitalColumns
+    first_at: float
+    last_at: float
+    latest_at: float
+    """The greatest time in this batch and in all before it."""
+    step_ids: list[StepKey]
+
+
+class MemoryTelemetry:
+    """Keeps the last `keep_batches` batches by reference; the caller must not change them after.
+
+    An append costs the same however many vitals there are, but for step ids where it has any.
+    Rollups are those of the batches still kept.
+    """
+
+    def __init__(self, names: Names, keep_batches: int = 20_000, raw_s: float = 86_400.0) -> None:
+        self._names = names
+        self._keep = keep_batches
+        self._raw_s = raw_s
+        self._batches: deque[_Batch] = deque()
+        self._step_ids: set[StepKey] = set()
+        self._agents: dict[str, int] = {}
+        self._latest_at = -math.inf
+        self._written = 0
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+    async def append(self, columns: VitalColumns) -> None:
+        step_ids: list[StepKey] = []
+        if columns.step_id is not None:
+            columns = self._new_steps(columns, columns.step_id, step_ids)
+        if not len(columns):
+            return
+        first_at, last_at = float(columns.at.min()), float(columns.at.max())
+        self._latest_at = max(self._latest_at, last_at)
+        self._batches.append(_Batch(columns, first_at, last_at, self._latest_at, step_ids))
+        self._written += len(columns)
+        if len(self._batches) > self._keep:
+            self._forget()
+
+    def _new_steps(
+        self, columns: VitalColumns, ids: list[str | None], noted: list[StepKey]
+    ) -> VitalColumns:
+        rows = []
+        for row, (agent, step_id) in enumerate(zip(columns.agent.tolist(), ids, strict=True)):
+            if step_id:
+                key = (agent, step_id)
+                if key in self._step_ids:
+                    continue
+                self._step_ids.add(key)
+                noted.append(key)
+            rows.append(row)
+        return columns if len(rows) == len(columns) else columns.take(np.array(rows, np.intp))
+
+    def _forget(self) -> int:
+        batch = self._batches.popleft()
+        self._step_ids.difference_update(batch.step_ids)
+        return len(batch.columns)
+
+    def _code(self, agent_id: str) -> int | None:
+        """The agent's code; asking for it must not make one."""
+        interner = self._names.agents
+        for code in range(len(self._agents) + 1, len(interner)):
+            self._agents[interner.text(code)] = code
+        return self._agents.get(agent_id)
+
+    def _rows(
+        self, batch: _Batch, code: int, kind: Kind | None, since: float, until: float
+    ) -> npt.NDArray[np.intp]:
+        columns = batch.columns
+        rows = np.flatnonzero(columns.agent == code)
+        if kind is not None:
+            rows = rows[columns.kind[rows] == KIND_CODE[kind]]
+        if batch.first_at < since or batch.last_at > until:
+            at = columns.at[rows]
+            rows = rows[(at >= since) & (at <= until)]
+        return rows
+
+    async def read(
+        self,
+        agent_id: str,
+        *,
+        kind: Kind | None = None,
+        since: float = 0.0,
+        until: float | None = None,
+        limit: int | None = None,
+    ) -> list[Vital]:
+        code = self._code(agent_id)
+        if code is None:
+            return []
+        last = math.inf if until is None else until
+        found: list[tuple[float, int, int]] = []
+        held: dict[int, VitalColumns] = {}
+        for age, batch in enumerate(reversed(self._batches)):
+            if batch.latest_at < since:
+                break
+            if limit is not None and sum(at >= batch.latest_at for at, _, _ in found) >= limit:
+                break
+            if batch.last_at >= since and batch.first_at <= last:
+                rows = self._rows(batch, code, kind, since, last)
+                if len(rows):
+                    held[age] = batch.columns
+                    times = batch.columns.at[rows].tolist()
+                    found += [(t, -age, row) for t, row in zip(times, rows.tolist(), strict=True)]
+        found.sort()
+        if limit is not None:
+            found = found[max(0, len(found) - limit) :]
+        wanted: dict[int, list[int]] = {}
+        for _, place, row in found:
+            wanted.setdefault(-place, []).append(row)
+        vitals = {
+            (-age, row): vital
+            for age, some in wanted.items()
+            for row, vital in zip(some, self._vitals(held[age], some), strict=True)
+        }
+        return [vitals[place, row] for _, place, row in found]
+
+    def _vitals(self, columns: VitalColumns, rows: list[int]) -> list[Vital]:
+        return to_vitals(columns.take(np.array(rows, np.intp)), self._names)
+
+    async def rollups(
+        self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
+    ) -> list[Rollup]:
+        code = self._code(agent_id)
+        if code is None:
+            return []
+        parts = []
+        for batch in self._batches:
+            rows = self._rows(batch, code, kind, -math.inf, math.inf)
+            if len(rows):
+                c = batch.columns
+                parts.append(roll(c.agent[rows], c.kind[rows], c.at[rows], c.values[rows]))
+        return [rollup for rollup in merge(agent_id, parts) if rollup.minute >= since]
+
+    async def count(self) -> int:
+        return self._written
+
+    async def sweep(self, now: float) -> int:
+        removed = 0
+        while self._batches and self._batches[0].last_at < now - self._raw_s:
+            removed += self._forget()
+        return removed

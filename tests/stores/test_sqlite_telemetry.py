@@ -1,0 +1,265 @@
+"""What only the telemetry file has: it outlives the process, and it is swept."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from immune.columns import Names, from_vitals
+from immune.errors import Fatal, StoreDown
+from immune.stores.telemetry_sqlite import SqliteTelemetry, TelemetryRetention
+from immune.vitals import Vital
+from tests.stores import cases as c
+from tests.stores.cases import NOW, vital
+
+DAY_S = 86_400.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "vitals.db"
+
+
+@asynccontextmanager
+async def opened(
+    path: Path,
+    run_id: str = "run-a",
+    names: Names | None = None,
+    retention: TelemetryRetention | None = None,
+) -> AsyncIterator[SqliteTelemetry]:
+    store = SqliteTelemetry(path, run_id, names or Names(), retention)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def put(store: SqliteTelemetry, *vitals: Vital) -> None:
+    await store.append(from_vitals(vitals, store._names))
+
+
+def rows(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as file:
+        return int(file.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+
+
+async def test_a_restart_keeps_everything(path: Path) -> None:
+    """The new process gives names other codes, and reads the old ones all the same."""
+    async with opened(path) as store:
+        await put(store, c.FULL_VITAL, vital(NOW, "agent-2", model="m-2"))
+    names = Names()
+    names.agents.code("agent-9")
+    names.facts.code("m-9")
+    async with opened(path, names=names) as store:
+        await put(store, vital(NOW + 1, "agent-2", model="m-1", step_id="new"))
+        await put(store, vital(NOW + 9, "agent-1", step_id="span-1"))
+        assert await store.read("agent-1") == [c.FULL_VITAL]
+        assert [v.model for v in await store.read("agent-2")] == ["m-2", "m-1"]
+        assert await store.count() == 3
+
+
+async def test_runs_do_not_see_one_another(path: Path) -> None:
+    """The same agent and the same step in two runs are two."""
+    async with opened(path, "one") as store:
+        await put(store, vital(NOW, step_id="s"), vital(NOW + 1))
+    async with opened(path, "two") as store:
+        assert (await store.count(), await store.read("agent-1")) == (0, [])
+        await put(store, vital(NOW + 5, step_id="s"))
+        await store.sweep(NOW + 1000)
+        assert [v.at - NOW for v in await store.read("agent-1")] == [5]
+        assert sum(r.steps for r in await store.rollups("agent-1")) == 1
+    async with opened(path, "one") as store:
+        assert [v.at - NOW for v in await store.read("agent-1")] == [0, 1]
+        assert sum(r.steps for r in await store.rollups("agent-1")) == 2
+        assert await store.count() == 2
+
+
+ROOT = Path(__file__).parents[2]
+
+CHILD = """
+import asyncio, sys
+from immune.columns import Names, from_vitals
+from immune.stores.telemetry_sqlite import SqliteTelemetry
+from tests.stores.cases import NOW, vital
+
+async def main():
+    names = Names()
+    store = SqliteTelemetry(sys.argv[1], "run-a", names)
+    await store.open()
+    for i in range(200):
+        batch = [vital(NOW + i, f"agent-{i}", model=f"m-{i}", step_id=f"s-{i}")]
+        await store.append(from_vitals(batch, names))
+        print(i, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("after", [0, 7, 199])
+async def test_accepted_survives_sigkill(path: Path, after: int) -> None:
+    """Whatever `append` returned for is there when the process is killed."""
+    with subprocess.Popen(  # noqa: ASYNC220, S603 - our own interpreter, and nothing else runs
+        [sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as child:
+        assert child.stdout is not None
+        while int(child.stdout.readline()) < after:
+            pass
+        child.send_signal(signal.SIGKILL)
+    async with opened(path) as store:
+        assert await store.count() > after
+        for i in range(after + 1):
+            (found,) = await store.read(f"agent-{i}")
+            assert (found.model, found.step_id) == (f"m-{i}", f"s-{i}")
+
+
+async def test_batches_are_sorted_by_agent_when_they_settled(path: Path) -> None:
+    """However often the sweep comes, a chunk is about a minute of its agent."""
+    async with opened(path) as store:
+        for i in range(240):
+            await put(store, vital(NOW + i), vital(NOW + i, "agent-2"))
+            await store.sweep(NOW + i)
+        assert rows(path, "chunks") <= 8
+        assert rows(path, "batches") <= 121
+        assert len(await store.read("agent-1")) == 240
+        assert sum(r.steps for r in await store.rollups("agent-2")) == 240
+
+
+async def test_many_rows_are_sorted_whatever_their_age(path: Path) -> None:
+    """A burst does not make every read look through all of it."""
+    retention = TelemetryRetention(unsorted_rows_max=100, slice_rows=30)
+    async with opened(path, retention=retention) as store:
+        for i in range(12):
+            await put(store, *(vital(NOW + i / 10, step_id=f"{i}-{n}") for n in range(10)))
+        await store.sweep(NOW)
+        assert rows(path, "batches") < 12
+        assert len(await store.read("agent-1")) == 120
+
+
+async def test_retention_removes_all_that_belongs_to_a_vital(path: Path) -> None:
+    """Its row, its step id, and a month later its minute."""
+    async with opened(path) as store:
+        await put(store, *(vital(NOW + i, step_id=f"s-{i}") for i in range(100)))
+        await put(store, vital(NOW + DAY_S, step_id="young"))
+        await store.sweep(NOW + 1000)
+        while await store.sweep(NOW + DAY_S + 200):
+            pass
+        assert len(await store.read("agent-1")) == 1
+        assert rows(path, "steps") == 1
+        assert sum(r.steps for r in await store.rollups("agent-1")) == 101
+        await store.sweep(NOW + 30 * DAY_S + 300)
+        assert [r.steps for r in await store.rollups("agent-1")] == [1]
+        assert await store.count() == 101
+
+
+async def test_the_oldest_go_early_when_the_file_is_full(path: Path) -> None:
+    """Past the limit of bytes, younger than a day or not."""
+    retention = TelemetryRetention(raw_bytes_max=20_000, slice_rows=100, slice_chunks=10)
+    async with opened(path, retention=retention) as store:
+        for i in range(100):
+            await put(store, *(vital(NOW + i, f"agent-{n}") for n in range(10)))
+            await store.sweep(NOW + i)
+        while await store.sweep(NOW + 100):
+            pass
+        found = await store.read("agent-3")
+        assert 10 < len(found) < 60
+        assert found[-1].at == NOW + 99
+        assert sum(r.steps for r in await store.rollups("agent-3")) == 100
+        with closing(sqlite3.connect(path)) as file:
+            (counted,) = file.execute("SELECT raw_bytes FROM totals").fetchone()
+            (real,) = file.execute(
+                "SELECT (SELECT total(length(body)) FROM batches)"
+                " + (SELECT total(length(body)) FROM chunks)"
+            ).fetchone()
+        assert counted == real <= 20_000
+
+
+async def test_appends_wait_for_no_sweep_but_its_slice(path: Path) -> None:
+    """What arrives during a commit is written by the next, together."""
+    async with opened(path) as store:
+        names = store._names
+        waiting = [
+            store.append(from_vitals([vital(NOW + i, f"agent-{i}")], names)) for i in range(40)
+        ]
+        await asyncio.gather(*waiting)
+        assert rows(path, "batches") <= 2
+        assert await store.count() == 40
+
+
+async def test_a_caller_that_leaves_takes_nothing_with_it(path: Path) -> None:
+    """Its batch may be written or not; those of the others are, and so are later ones."""
+    async with opened(path) as store:
+        names = store._names
+        first, second = (
+            asyncio.create_task(store.append(from_vitals([vital(NOW + i, f"agent-{i}")], names)))
+            for i in range(2)
+        )
+        await asyncio.tasks.sleep(0)
+        first.cancel()
+        await second
+        await put(store, vital(NOW + 5, "agent-1"))
+        assert [v.at - NOW for v in await store.read("agent-1")] == [1, 5]
+
+
+async def test_a_locked_file_is_a_store_down_and_writes_nothing(path: Path) -> None:
+    """Names that were new in the batch are not lost with it."""
+    async with opened(path) as store:
+        held = store._held()
+        held.write.execute("PRAGMA busy_timeout=20")
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreDown, match="locked"):
+                await put(store, vital(NOW, model="m-7"))
+        assert await store.count() == 0
+        await put(store, vital(NOW, model="m-7"))
+    async with opened(path) as store:
+        assert [v.model for v in await store.read("agent-1")] == ["m-7"]
+
+
+async def test_a_store_that_is_not_open_is_down(path: Path) -> None:
+    """Before it is opened and after it is closed."""
+    store = SqliteTelemetry(path, "run-a", Names())
+    with pytest.raises(StoreDown, match="not open"):
+        await put(store, vital(NOW))
+    await store.open()
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreDown, match="not open"):
+        await store.count()
+
+
+async def test_a_second_instance_is_refused(path: Path) -> None:
+    """Two would give the same codes to different names."""
+    async with opened(path):
+        with pytest.raises(Fatal, match="in use by another instance"):
+            await SqliteTelemetry(path, "run-b", Names()).open()
+    async with opened(path):
+        pass
+
+
+async def test_files_of_others_are_refused(path: Path) -> None:
+    """Newer ones, other databases, and no databases."""
+    async with opened(path):
+        pass
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA user_version=99")
+    with pytest.raises(Fatal, match="schema 99"):
+        await SqliteTelemetry(path, "run-a", Names()).open()
+    other = path.with_name("other.db")
+    with closing(sqlite3.connect(other)) as file:
+        file.execute("CREATE TABLE theirs (x)")
+    with pytest.raises(Fatal, match="not a telemetry file"):
+        await SqliteTelemetry(other, "run-a", Names()).open()
+    text = path.with_name("text.db")
+    text.write_bytes(b"no database at all " * 100)
+    with pytest.raises(Fatal, match="not a telemetry file"):
+        await SqliteTelemetry(text, "run-a", Names()).open()
