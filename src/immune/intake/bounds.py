@@ -1,0 +1,53 @@
+"""How much one request may bring: the error for too much, and decompression that stops in time."""
+
+from __future__ import annotations
+
+import zlib
+
+from immune.errors import InvalidInput, Refused
+
+BODY_MAX_BYTES = 8 * 1024 * 1024
+"""Bytes of one body, after decompression. 8 MiB holds about 20,000 vitals or 8,000 spans."""
+
+ITEMS_MAX = 10_000
+"""Vitals in one body; a larger batch would hold up everybody else's."""
+
+_GZIP = zlib.MAX_WBITS | 16
+
+
+class TooLarge(Refused):
+    """The request brings more than one request may (413): split it."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"{what}: more than {limit}; send it in smaller parts")
+        self.what = what
+        self.limit = limit
+
+
+def check_size(body: bytes, max_bytes: int) -> None:
+    """Raise TooLarge if `body` is longer than `max_bytes`."""
+    if len(body) > max_bytes:
+        raise TooLarge("bytes in the body", max_bytes)
+
+
+def inflate(body: bytes, max_bytes: int) -> bytes:
+    """Return gzip-compressed `body` decompressed, never making more than `max_bytes` + 1 of it.
+
+    Raises TooLarge where it holds more, InvalidInput where it is no gzip or is cut short.
+    """
+    parts: list[bytes] = []
+    room = max_bytes + 1
+    while body:
+        stream = zlib.decompressobj(_GZIP)
+        try:
+            part = stream.decompress(body, room)
+        except zlib.error as error:
+            raise InvalidInput("body", "is not gzip, though its encoding says so") from error
+        parts.append(part)
+        room -= len(part)
+        if room <= 0:
+            raise TooLarge("bytes in the decompressed body", max_bytes)
+        if not stream.eof:
+            raise InvalidInput("body", "is gzip cut short")
+        body = stream.unused_data  # gzip files may be joined end to end
+    return b"".join(parts)

@@ -1,0 +1,228 @@
+"""Spans, as they arrive in whatever order and requests, to vitals, each once.
+
+Children end before their parents, and a batch may overtake another, so a step waits until nothing
+that would change it can still be on its way:
+
+- a run, until `settle_s` after its own span came: all within it had ended before;
+- a call, until `settle_s` after the run around it, the trace's root, or the next call came;
+- what never gets that far, until its trace has been quiet for `timeout_s`. A call that does not
+  name its agent itself would then go to its service as a whole, so where the spans around such
+  calls have named it before (or nothing is known yet) it waits `nameless_s` instead.
+
+Memory is bounded: beyond `max_spans` the trace longest untouched is finished early. Every span
+either becomes part of a vital or is counted in `unmapped`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from immune.intake.otlp.identity import IdentityRule
+from immune.intake.otlp.span import Span
+from immune.intake.otlp.steps import call_vital, run_vital
+from immune.intake.otlp.tree import Call, Run, Tree, read_trace
+from immune.intake.vitals_item import fault
+from immune.vitals import Vital
+
+_RULES_MAX = 200_000
+_SOURCES_MAX = 10_000
+
+
+@dataclass(slots=True)
+class _Trace:
+    """The spans of one trace, and what has been made of them."""
+
+    trace_id: str
+    touched: float
+    spans: dict[str, Span] = field(default_factory=dict)
+    arrived: dict[str, float] = field(default_factory=dict)
+    emitted: dict[str, int] = field(default_factory=dict)
+    """The spans of the steps that went out, with how many tool calls each step had."""
+    due: float = 0.0
+
+
+class TraceAssembler:
+    """Joins the spans of traces and gives their steps as vitals.
+
+    All times are epoch seconds, handed in. Not safe for several threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        settle_s: float = 2.0,
+        timeout_s: float = 30.0,
+        nameless_s: float = 300.0,
+        max_spans: int = 100_000,
+        max_trace_spans: int = 10_000,
+    ) -> None:
+        self._settle_s = settle_s
+        self._timeout_s = timeout_s
+        self._nameless_s = max(nameless_s, timeout_s)
+        self._max_spans = max_spans
+        self._max_trace_spans = max_trace_spans
+        self._traces: OrderedDict[str, _Trace] = OrderedDict()
+        self._held = 0
+        self._due: list[tuple[float, str]] = []
+        self._named_around: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self.unmapped: Counter[str] = Counter()
+        """Spans that are part of no vital, and vitals that could not be taken, by reason."""
+        self.identity_rule: OrderedDict[str, IdentityRule] = OrderedDict()
+        """By agent id, the rule that gave it; the latest 200,000 agents."""
+
+    @property
+    def held(self) -> int:
+        """How many spans are in memory."""
+        return self._held
+
+    def feed(self, spans: Iterable[Span], now: float) -> list[Vital]:
+        """Take `spans` in; return the vitals of all steps that are ready at `now`."""
+        vitals: list[Vital] = []
+        for span in spans:
+            trace = self._traces.get(span.trace_id)
+            if trace is None:
+                trace = self._traces[span.trace_id] = _Trace(span.trace_id, now)
+            if span.span_id in trace.spans:
+                self.unmapped["duplicate_span"] += 1
+                continue
+            trace.spans[span.span_id] = span
+            trace.arrived[span.span_id] = trace.touched = now
+            self._held += 1
+            self._traces.move_to_end(span.trace_id)
+            self._schedule(trace, now + self._settle_s)
+            if len(trace.spans) >= self._max_trace_spans:
+                vitals += self._cut(trace, now)
+            while self._held > self._max_spans:
+                vitals += self._cut(next(iter(self._traces.values())), now)
+        return vitals + self.flush(now)
+
+    def flush(self, now: float) -> list[Vital]:
+        """Return the vitals of all steps that became ready by `now`, or were waited for in vain."""
+        vitals: list[Vital] = []
+        while self._due and self._due[0][0] <= now:
+            due, trace_id = heapq.heappop(self._due)
+            trace = self._traces.get(trace_id)
+            if trace is not None and trace.due == due:
+                trace.due = 0.0
+                vitals += self._look(trace, now)
+        return vitals
+
+    def drain(self, now: float) -> list[Vital]:
+        """Return the vitals of all that is held, waiting for nothing: the process stops."""
+        vitals: list[Vital] = []
+        while self._traces:
+            vitals += self._finish(next(iter(self._traces.values())), now)
+        self._due.clear()
+        return vitals
+
+    def _schedule(self, trace: _Trace, due: float) -> None:
+        if not trace.due or due < trace.due:
+            trace.due = due
+            heapq.heappush(self._due, (due, trace.trace_id))
+
+    def _look(self, trace: _Trace, now: float) -> list[Vital]:
+        # The same sums decide what is late and when to look again, or rounding might loop.
+        deadlines = [
+            trace.touched + wait for wait in (self._settle_s, self._timeout_s, self._nameless_s)
+        ]
+        late = deadlines[1] <= now
+        rooted = any(span.parent_id is None for span in trace.spans.values())
+        if deadlines[2] <= now or (late and rooted):
+            return self._finish(trace, now)
+        tree = read_trace(trace.spans, complete=late)
+        steps: list[Call | Run] = [*tree.calls, *tree.runs]
+        vitals = [
+            vital
+            for step in steps
+            if self._is_ready(step, trace, now, late)
+            for vital in self._emit(step, trace, now)
+        ]
+        self._schedule(trace, min(deadline for deadline in deadlines if deadline > now))
+        return vitals
+
+    def _is_ready(self, step: Call | Run, trace: _Trace, now: float, late: bool) -> bool:
+        def settled(span_id: str | None) -> bool:
+            return span_id is not None and trace.arrived[span_id] + self._settle_s <= now
+
+        if settled(step.root):
+            return True
+        if not step.agent.named:
+            return late and not self._named_around.get(_source(step.anchor), True)
+        if isinstance(step, Run):
+            return settled(step.anchor.span_id)
+        if step.run is not None and settled(step.run.anchor.span_id):
+            return True
+        following = step.successor
+        if following is not None and settled(following.anchor.span_id):
+            return settled(step.anchor.span_id)
+        return late
+
+    def _cut(self, trace: _Trace, now: float) -> list[Vital]:
+        """Finish `trace` before its time for want of room."""
+        self.unmapped["trace_cut"] += 1
+        return self._finish(trace, now)
+
+    def _finish(self, trace: _Trace, now: float) -> list[Vital]:
+        """Give out what is left of `trace` as it stands, count the rest, and forget it."""
+        tree = read_trace(trace.spans, complete=True)
+        steps: list[Call | Run] = [*tree.calls, *tree.runs]
+        vitals = [vital for step in steps for vital in self._emit(step, trace, now)]
+        self.unmapped.update(tree.unused.values())
+        self.unmapped.update(_late_tools(tree, trace))
+        del self._traces[trace.trace_id]
+        self._held -= len(trace.spans)
+        return vitals
+
+    def _emit(self, step: Call | Run, trace: _Trace, now: float) -> list[Vital]:
+        members = [span.span_id for span in step.members]
+        if any(span_id in trace.emitted for span_id in members):
+            return []
+        trace.emitted.update(dict.fromkeys(members, len(step.tools)))
+        identity = step.agent.identity()
+        if identity is None:
+            self.unmapped["no_identity"] += 1
+            return []
+        if isinstance(step, Call):
+            self._learn(step)
+            if step.run is not None and step.run.anchor.span_id in trace.emitted:
+                self.unmapped["late_for_run"] += 1
+            vital = call_vital(step, identity.agent_id, now)
+        else:
+            vital = run_vital(step, identity.agent_id, now)
+        refused = fault(vital, 0, now)
+        if refused is not None:
+            self.unmapped[f"refused_{refused.field}"] += 1
+            return []
+        self.identity_rule[identity.agent_id] = identity.rule
+        self.identity_rule.move_to_end(identity.agent_id)
+        if len(self.identity_rule) > _RULES_MAX:
+            self.identity_rule.popitem(last=False)
+        return [vital]
+
+    def _learn(self, call: Call) -> None:
+        """Remember whether the spans around calls of this source name their agent."""
+        if call.names_itself:
+            return
+        source = _source(call.anchor)
+        self._named_around[source] = call.agent.named
+        self._named_around.move_to_end(source)
+        if len(self._named_around) > _SOURCES_MAX:
+            self._named_around.popitem(last=False)
+
+
+def _late_tools(tree: Tree, trace: _Trace) -> Counter[str]:
+    """Tools that came when the call that caused them, or the run around them, had gone out."""
+    late: Counter[str] = Counter()
+    for reason, steps in (("late_for_call", tree.calls), ("late_for_run", tree.runs)):
+        for step in steps:
+            missed = len(step.tools) - trace.emitted.get(step.anchor.span_id, len(step.tools))
+            if missed > 0:
+                late[reason] += missed
+    return late
+
+
+def _source(span: Span) -> tuple[str, str]:
+    return str(span.resource.get("service.name", "")), span.scope

@@ -1,0 +1,74 @@
+"""The body of ``POST /v1/traces``: bytes in either encoding, gzip or not, to `Span` records."""
+
+from __future__ import annotations
+
+import msgspec
+
+from immune.errors import InvalidInput
+from immune.intake.bounds import BODY_MAX_BYTES, check_size, inflate
+from immune.intake.otlp import from_json, from_protobuf
+from immune.intake.otlp.span import RawSpan, Span, span_of
+from immune.intake.salt import Salt
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+
+_READERS = {PROTOBUF: from_protobuf.read, "application/protobuf": from_protobuf.read}
+_READERS[JSON] = from_json.read
+
+
+class DecodedSpans(msgspec.Struct, frozen=True):
+    """What a request held; `rejected` and `reason` are what OTLP's partial success answers."""
+
+    spans: list[Span]
+    rejected: int = 0
+    reason: str = ""
+    """Why the first rejected span was."""
+
+
+def decode_traces(
+    body: bytes,
+    *,
+    content_type: str,
+    salt: Salt,
+    content_encoding: str = "",
+    max_bytes: int = BODY_MAX_BYTES,
+) -> DecodedSpans:
+    """Return the spans in `body`, without their text.
+
+    Raises InvalidInput for another content type or encoding, or a body that is no export request;
+    TooLarge beyond `max_bytes`, before or after decompression.
+    """
+    check_size(body, max_bytes)
+    reader = _READERS.get(content_type.partition(";")[0].strip().lower())
+    if reader is None:
+        raise InvalidInput("content-type", f"must be {PROTOBUF} or {JSON}")
+    match content_encoding.strip().lower():
+        case "gzip":
+            body = inflate(body, max_bytes)
+        case "" | "identity":
+            pass
+        case _:
+            raise InvalidInput("content-encoding", "must be gzip or left out")
+    spans: list[Span] = []
+    rejected = 0
+    reason = ""
+    for raw in reader(body):
+        if fault := _fault(raw):
+            rejected += 1
+            reason = reason or fault
+        else:
+            spans.append(span_of(raw, salt))
+    return DecodedSpans(spans, rejected, reason)
+
+
+def _fault(raw: RawSpan) -> str:
+    if not raw.trace_id.strip("0") or not raw.span_id.strip("0"):
+        return "trace_id and span_id must not be empty"
+    if len(raw.trace_id) > 64 or len(raw.span_id) > 64 or len(raw.parent_id) > 64:
+        return "trace_id, span_id or parent_span_id is too long"
+    if not raw.start_ns or not raw.end_ns:
+        return "start_time_unix_nano and end_time_unix_nano must be set"
+    if raw.end_ns < raw.start_ns:
+        return "the span ends before it starts"
+    return ""

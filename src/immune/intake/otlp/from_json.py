@@ -1,0 +1,167 @@
+"""OTLP/JSON: ids in hex, 64-bit integers as strings or numbers, enums as numbers or names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from immune.errors import InvalidInput
+from immune.intake.otlp import names
+from immune.intake.otlp.span import RawSpan, Scalar, keep
+
+_DEPTH_MAX = 32
+
+
+class _Value(msgspec.Struct, rename="camel"):
+    string_value: str | None = None
+    bool_value: bool | None = None
+    int_value: int | str | None = None
+    double_value: float | str | None = None
+    array_value: _Array | None = None
+    kvlist_value: _List | None = None
+    bytes_value: str | None = None
+
+
+class _Array(msgspec.Struct):
+    values: list[_Value] | None = None
+
+
+class _Attribute(msgspec.Struct):
+    key: str
+    value: _Value | None = None
+
+
+class _List(msgspec.Struct):
+    values: list[_Attribute] | None = None
+
+
+class _Event(msgspec.Struct):
+    name: str = ""
+    attributes: list[_Attribute] | None = None
+
+
+class _Status(msgspec.Struct):
+    code: int | str | None = None
+
+
+class _Span(msgspec.Struct, rename="camel"):
+    trace_id: str = ""
+    span_id: str = ""
+    parent_span_id: str | None = None
+    flags: int | None = None
+    name: str | None = None
+    start_time_unix_nano: int | str = 0
+    end_time_unix_nano: int | str = 0
+    attributes: list[_Attribute] | None = None
+    events: list[_Event] | None = None
+    status: _Status | None = None
+
+
+class _Scope(msgspec.Struct):
+    name: str | None = None
+
+
+class _ScopeSpans(msgspec.Struct, rename="camel"):
+    scope: _Scope | None = None
+    spans: list[_Span] | None = None
+
+
+class _Resource(msgspec.Struct):
+    attributes: list[_Attribute] | None = None
+
+
+class _ResourceSpans(msgspec.Struct, rename="camel"):
+    resource: _Resource | None = None
+    scope_spans: list[_ScopeSpans] | None = None
+
+
+class _Export(msgspec.Struct, rename="camel"):
+    resource_spans: list[_ResourceSpans] | None
+
+
+_export = msgspec.json.Decoder(_Export)
+_STATUS_CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
+
+
+def read(body: bytes) -> Iterator[RawSpan]:
+    """Yield the spans of one export request; raises InvalidInput where it is none."""
+    try:
+        export = _export.decode(body)
+    except RecursionError:
+        raise InvalidInput("body", "is nested too deep") from None
+    except ValueError as error:
+        raise InvalidInput("body", f"is no OTLP/JSON of traces: {error}") from None
+    for resource_spans in export.resource_spans or ():
+        resource: dict[str, Scalar] = {}
+        if resource_spans.resource is not None:
+            for attribute in resource_spans.resource.attributes or ():
+                if attribute.key in names.RESOURCE_NAMES and attribute.value is not None:
+                    keep(resource, attribute.key, _plain(attribute.value))
+        for scope_spans in resource_spans.scope_spans or ():
+            scope = (scope_spans.scope and scope_spans.scope.name) or ""
+            for span in scope_spans.spans or ():
+                yield _raw(span, resource, scope)
+
+
+def _raw(span: _Span, resource: dict[str, Scalar], scope: str) -> RawSpan:
+    wanted: dict[str, object] = {
+        attribute.key: _plain(attribute.value)
+        for attribute in span.attributes or ()
+        if attribute.key in names.WANTED and attribute.value is not None
+    }
+    for event in span.events or ():
+        for attribute in event.attributes or ():
+            if attribute.key == names.EXCEPTION_TYPE and attribute.value is not None:
+                wanted[attribute.key] = _plain(attribute.value)
+    code = span.status.code if span.status is not None else None
+    return RawSpan(
+        trace_id=span.trace_id.lower(),
+        span_id=span.span_id.lower(),
+        parent_id=(span.parent_span_id or "").lower(),
+        flags=span.flags or 0,
+        name=span.name or "",
+        start_ns=_int(span.start_time_unix_nano),
+        end_ns=_int(span.end_time_unix_nano),
+        status_code=_STATUS_CODES.get(code, 0) if isinstance(code, str) else code or 0,
+        wanted=wanted,
+        resource=resource,
+        scope=scope,
+    )
+
+
+def _int(value: int | str) -> int:
+    """Whole numbers of 64 bits; 0, as for a missing one, where it is none."""
+    if isinstance(value, str):
+        if not (value.isascii() and value.isdigit() and len(value) <= 20):
+            return 0
+        value = int(value)
+    return value if 0 <= value < 2**64 else 0
+
+
+def _plain(value: _Value, depth: int = 0) -> object:
+    if value.string_value is not None:
+        return value.string_value
+    if value.int_value is not None:
+        number = value.int_value
+        if isinstance(number, int):
+            return number
+        digits = number.removeprefix("-")
+        return int(number) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
+    if value.double_value is not None:
+        try:
+            return float(value.double_value)
+        except ValueError:
+            return None
+    if value.bool_value is not None:
+        return value.bool_value
+    if depth < _DEPTH_MAX:
+        if value.array_value is not None:
+            return [_plain(item, depth + 1) for item in value.array_value.values or ()]
+        if value.kvlist_value is not None:
+            return {
+                item.key: _plain(item.value, depth + 1)
+                for item in value.kvlist_value.values or ()
+                if item.value is not None
+            }
+    return value.bytes_value

@@ -1,0 +1,116 @@
+"""Whose work a span is.
+
+``immune.agent.id``, else ``gen_ai.agent.id``, else the service's name and the agent's, else the
+service's alone. What a span does not say of its agent itself it has from the spans around it, and
+in the end from its resource. A service without a name is left out of the identity.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+from immune.intake.otlp.names import Fact
+from immune.intake.otlp.span import Span
+from immune.intake.otlp.spans import Role
+
+
+class IdentityRule(enum.StrEnum):
+    """Which rule gave an agent its id; shown with the agent."""
+
+    IMMUNE_ID = "immune.agent.id"
+    AGENT_ID = "gen_ai.agent.id"
+    SERVICE_AND_NAME = "service.name/agent name"
+    NAME = "agent name"
+    SERVICE = "service.name"
+
+
+class Identity(NamedTuple):
+    """An agent's id and the rule that gave it."""
+
+    agent_id: str
+    rule: IdentityRule
+
+
+class Agent(NamedTuple):
+    """What spans say of the agent at work."""
+
+    immune_id: str | None
+    agent_id: str | None
+    name: str | None
+    agent_type: str | None
+    service: str | None
+
+    @property
+    def named(self) -> bool:
+        return bool(self.immune_id or self.agent_id or self.name)
+
+    def identity(self) -> Identity | None:
+        """Return the agent's id, or None where nothing tells it."""
+        if self.immune_id:
+            return Identity(self.immune_id, IdentityRule.IMMUNE_ID)
+        if self.agent_id:
+            return Identity(self.agent_id, IdentityRule.AGENT_ID)
+        if self.name and self.service:
+            return Identity(f"{self.service}/{self.name}", IdentityRule.SERVICE_AND_NAME)
+        if self.name:
+            return Identity(self.name, IdentityRule.NAME)
+        if self.service:
+            return Identity(self.service, IdentityRule.SERVICE)
+        return None
+
+
+def told_by(span: Span) -> Agent:
+    """Return what `span` itself says of its agent."""
+    name = span.text(Fact.AGENT_NAME)
+    if name is None and span.role is Role.AGENT:
+        name = span.text(Fact.AGENT_NODE)
+    return Agent(
+        span.text(Fact.IMMUNE_ID),
+        span.text(Fact.AGENT_ID),
+        name,
+        span.text(Fact.AGENT_TYPE),
+        _service(span),
+    )
+
+
+def joined(own: Agent, around: Agent | None) -> Agent:
+    """Return `own`, completed by what the spans around it say where that is of the same agent."""
+    if around is None or _differ(own, around):
+        return own
+    told_around = around.named or not own.named
+    return Agent(
+        own.immune_id or around.immune_id,
+        own.agent_id or around.agent_id,
+        own.name or around.name,
+        own.agent_type or around.agent_type,
+        around.service if told_around else own.service,
+    )
+
+
+def completed(agent: Agent, span: Span) -> Agent:
+    """Return `agent`, completed by what the resource of its span says."""
+
+    def resource(name: str) -> str | None:
+        value = span.resource.get(name)
+        return value if isinstance(value, str) and value else None
+
+    return Agent(
+        agent.immune_id or resource("immune.agent.id"),
+        agent.agent_id or (None if agent.name else resource("gen_ai.agent.id")),
+        agent.name or resource("gen_ai.agent.name"),
+        agent.agent_type or resource("immune.agent.type"),
+        agent.service,
+    )
+
+
+def _differ(own: Agent, around: Agent) -> bool:
+    pairs = zip(own[:3], around[:3], strict=True)
+    return any(mine and theirs and mine != theirs for mine, theirs in pairs)
+
+
+def _service(span: Span) -> str | None:
+    name = span.resource.get("service.name")
+    if isinstance(name, str) and name and not name.startswith("unknown_service"):
+        return name
+    return None
