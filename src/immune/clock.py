@@ -77,3 +77,13 @@ class ManualClock:
     def jump(self, seconds: float) -> None:
         """Move the wall clock, and nothing else."""
         self._offset += seconds
+
+
+def cpu_s() -> float:
+    """CPU seconds this process has used, all threads: for measurements, never for a decision."""
+    return time.process_time()
+
+
+def stopwatch_s() -> float:
+    """Seconds of a monotonic clock of high resolution: for measurements, never for a decision."""
+    return time.perf_counter()

@@ -50,7 +50,9 @@ def test_a_mild_case_heals_by_itself() -> None:
     assert case.state is State.RESOLVED
     assert orders(wishes) == [Action.REDUCE_AUTONOMY]
     assert [type(w) for w in wishes if isinstance(w, fx.PushFence)] == [fx.PushFence] * 2
-    assert any(isinstance(w, fx.SetBaseline) and w.order is fx.BaselineOrder.DISCARD for w in wishes)
+    assert any(
+        isinstance(w, fx.SetBaseline) and w.order is fx.BaselineOrder.DISCARD for w in wishes
+    )
 
 
 def test_in_mode_observe_nothing_is_fenced() -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from immune.detection.findings import BaselineProfile, Finding, Source
+from immune.detection.fleet import FleetFinding
 from immune.diagnosis.causes import Diagnosis
 from immune.errors import IllegalEvent
 from immune.healing.actions import Action, Rung
@@ -27,7 +28,7 @@ class Subject(msgspec.Struct, frozen=True):
     """What an incident is about: one agent, or what many agents share."""
 
     kind: str
-    """``agent``, or the fleet's dimension: provider, model, tool, agent_type, brake, telemetry."""
+    """``agent``, or for a fleet: outage, release, telemetry_gap or brake."""
     name: str
 
 
@@ -86,6 +87,8 @@ class Incident(msgspec.Struct, frozen=True):
     absorbed_by: str = ""
     members: tuple[str, ...] = ()
     """Agents of a fleet incident."""
+    fleet: FleetFinding | None = None
+    """What the fleet shares."""
     summary: str = ""
     closed_at: float | None = None
 
@@ -170,8 +173,9 @@ def _crossing(before: Incident, after: Incident) -> tuple[fx.Effect, ...]:
             _notify(after, fx.Topic.EXHAUSTED, "no action is left; it stays fenced until you act")
         )
     if not after.is_open and before.is_open and before.confirmed:
-        wishes.append(fx.EndTreatments(key=f"{key}/treatments", agent_id=after.agent_id,
-                                       incident_id=after.id))
+        wishes.append(
+            fx.EndTreatments(key=f"{key}/treatments", agent_id=after.agent_id, incident_id=after.id)
+        )
         wishes.append(_notify(after, fx.Topic.RESOLVED, f"is over: {after.state}"))
     return tuple(wishes)
 

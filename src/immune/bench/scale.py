@@ -1,0 +1,101 @@
+"""What a tick of ten thousand agents costs, with every vital written to SQLite on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from immune.assemble import assemble
+from immune.bench.figures import Figure, at_most
+from immune.bench.naive import NaiveSentinel
+from immune.clock import ManualClock, cpu_s
+from immune.columns import Names
+from immune.notify import LogNotifier
+from immune.run.simulate import SimulateOptions
+from immune.simulation.fleet import SimulatedFleet
+from immune.simulation.link import SimulatedLink
+from immune.stores.sql import SqlStore
+from immune.stores.telemetry_sqlite import SqliteTelemetry
+
+AGENTS = 10_000
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """What was measured."""
+
+    tick_cpu_ms: float
+    """Median CPU of a tick, without the simulator's."""
+    bytes_per_agent: float
+    naive_tick_cpu_ms: float
+
+
+def scale_figures(quick: bool) -> Iterable[Figure]:
+    """CPU of a tick and memory of an agent, measured in a fresh process."""
+    with ProcessPoolExecutor(max_workers=1) as pool:
+        scale = pool.submit(measure, 30 if quick else 120).result()
+    yield at_most(
+        "scale/cpu_a_tick_of_10000", scale.tick_cpu_ms, 250.0, "ms", rival=scale.naive_tick_cpu_ms
+    )
+    yield at_most("scale/memory_of_an_agent", scale.bytes_per_agent, 6 * 1024, "bytes")
+
+
+def measure(ticks: int) -> Scale:
+    """Run `ticks` seconds of ten thousand agents."""
+    return asyncio.run(_measure(ticks))
+
+
+async def _measure(ticks: int) -> Scale:
+    clock = ManualClock()
+    names = Names()
+    fleet = SimulatedFleet(AGENTS, seed=1, names=names, start_at=clock.time())
+    naive = NaiveSentinel()
+    with tempfile.TemporaryDirectory() as folder:
+        workflow = SqlStore(f"sqlite+aiosqlite:///{folder}/workflow.db", run_id="bench")
+        await workflow.open()
+        telemetry = SqliteTelemetry(Path(folder) / "telemetry.db", "bench", names)
+        await telemetry.open()
+        settings = SimulateOptions().settings()
+        system = assemble(
+            settings,
+            clock=clock,
+            names=names,
+            workflow=workflow,
+            telemetry=telemetry,
+            link=SimulatedLink(fleet, clock),
+            notifier=LogNotifier(),
+        )
+        await system.orchestrator.start()
+        before = resident_bytes()
+        costs, rival = [], []
+        for tick in range(ticks):
+            clock.advance(1.0)
+            columns = fleet.step(clock.time())
+            began = cpu_s()
+            await system.collector.accept(columns)
+            await system.orchestrator.turn()
+            costs.append(cpu_s() - began)
+            if ticks - tick <= 3:
+                began = cpu_s()
+                naive.observe(columns)
+                rival.append(cpu_s() - began)
+        grown = resident_bytes() - before
+        await system.orchestrator.stop()
+        await telemetry.close()
+        await workflow.close()
+    return Scale(
+        tick_cpu_ms=1000 * statistics.median(costs[ticks // 4 :]),
+        bytes_per_agent=grown / AGENTS,
+        naive_tick_cpu_ms=1000 * statistics.median(rival),
+    )
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096

@@ -1,0 +1,281 @@
+"""Applies events to incidents: one transaction each, everybody told after the commit.
+
+The incident, its timeline, its fence, its attempts and the wishes for the outbox are written
+together or not at all. The open incidents are kept in memory as they are in the store; only one
+event is applied at a time, so two decisions on one version cannot both win.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from immune.clock import Clock
+from immune.errors import NotFound, StaleVersion
+from immune.healing.actions import Healing, Outcome, Treatment, TreatmentState
+from immune.incidents import attempts
+from immune.incidents import events as e
+from immune.incidents.effects import AnyEffect, PushFence
+from immune.incidents.incident import Incident, Subject, step
+from immune.ports import IncidentEvent, Unit, WorkflowStore
+from immune.quarantine import Fence, QuarantineController
+
+DAY_S = 86_400.0
+
+Listener = Callable[[IncidentEvent, Incident], None]
+
+
+class Casework:
+    """The open incidents of a run, and the only way to change one."""
+
+    def __init__(
+        self, workflow: WorkflowStore, quarantine: QuarantineController, clock: Clock
+    ) -> None:
+        self._workflow = workflow
+        self._quarantine = quarantine
+        self._clock = clock
+        self._writing = asyncio.Lock()
+        self._open: dict[str, Incident] = {}
+        self._by_subject: dict[Subject, str] = {}
+        self._attempts: dict[str, Healing] = {}
+        self._number = 1
+        self._cases: dict[str, dict[str, float]] = {}
+        self._ordered: deque[float] = deque(maxlen=10_000)
+        self.treatments: dict[str, Treatment] = {}
+        """Open treatments by id, as in the store."""
+        self.listeners: list[Listener] = []
+        """Called after each commit, in order; they must not raise."""
+        self.attempt_listeners: list[Callable[[Healing], object]] = []
+        """Called with each row of an attempt, after its commit."""
+        self.outbox_grew = asyncio.Event()
+
+    async def load(self) -> None:
+        """Take in the run's open incidents, their attempts and treatments, after a restart."""
+        for incident in await self._workflow.incidents(open_only=True):
+            self._remember(incident)
+            for attempt in await self._workflow.healings(incident_id=incident.id):
+                if attempt.outcome is Outcome.PENDING:
+                    self._attempts[incident.id] = attempt
+        day_ago = self._clock.time() - DAY_S
+        for incident in await self._workflow.incidents(since=day_ago):
+            self._count(incident)
+        for attempt in reversed(await self._workflow.healings(since=day_ago)):
+            self._ordered.append(attempt.ordered_at)
+        self.treatments = {t.id: t for t in await self._workflow.treatments(open_only=True)}
+        self._number = await self._workflow.next_incident_number()
+        self.outbox_grew.set()
+
+    def new_id(self) -> str:
+        """An id for the next incident."""
+        number, self._number = self._number, self._number + 1
+        return f"inc-{number}"
+
+    def open_incidents(self) -> list[Incident]:
+        """All open ones, oldest first."""
+        return list(self._open.values())
+
+    def open_of(self, agent_id: str) -> Incident | None:
+        """The agent's open incident."""
+        return self.open_about(Subject("agent", agent_id))
+
+    def open_about(self, subject: Subject) -> Incident | None:
+        """The open incident about `subject`."""
+        incident_id = self._by_subject.get(subject)
+        return None if incident_id is None else self._open[incident_id]
+
+    def get(self, incident_id: str) -> Incident:
+        """An open incident; raises NotFound."""
+        incident = self._open.get(incident_id)
+        if incident is None:
+            raise NotFound(f"no open incident {incident_id}")
+        return incident
+
+    async def open(
+        self, incident: Incident, event: e.Opened, effects: Sequence[AnyEffect] = ()
+    ) -> Incident:
+        """Write a new incident and the first line of its timeline."""
+        async with self._writing:
+            async with self._workflow.unit() as unit:
+                await unit.save_incident(incident, 0)
+                line = await unit.append_event(incident, event, event.at)
+                await unit.add_effects(effects, event.at)
+            self._remember(incident)
+        self._tell([(line, incident)], bool(effects))
+        return incident
+
+    async def apply(
+        self,
+        incident_id: str,
+        *events: e.AnyEvent,
+        expected_version: int | None = None,
+        treatment: Treatment | None = None,
+        exempt: bool = False,
+    ) -> Incident:
+        """Apply `events` in order, in one transaction.
+
+        `expected_version` is what the person who decides has seen: StaleVersion where it has moved
+        on. `treatment` is written along. `exempt` keeps a new fence out of the brake's count.
+        Raises NotFound and IllegalEvent, having changed nothing.
+        """
+        async with self._writing:
+            incident = self.get(incident_id)
+            if expected_version is not None and incident.version != expected_version:
+                raise StaleVersion(incident_id, expected_version, incident.version)
+            lines: list[tuple[IncidentEvent, Incident]] = []
+            rows: list[Healing] = []
+            fences: list[Fence] = []
+            running = self._attempts.get(incident_id)
+            wishes = False
+            before = incident
+            async with self._workflow.unit() as unit:
+                for event in events:
+                    moved, effects = step(incident, event)
+                    for attempt in attempts.after(running, incident, moved, event):
+                        await unit.put_healing(attempt)
+                        running = attempt
+                        rows.append(attempt)
+                    fences += await self._fences(unit, incident, moved, event, exempt)
+                    lines.append((await unit.append_event(moved, event, event.at), moved))
+                    await unit.add_effects(effects, event.at)  # type: ignore[arg-type]
+                    wishes = wishes or bool(effects)
+                    incident = moved
+                await unit.save_incident(incident, before.version)
+                if treatment is not None:
+                    await unit.put_treatment(treatment)
+            self._remember(incident)
+            if running is not None and running.outcome is Outcome.PENDING:
+                self._attempts[incident_id] = running
+            else:
+                self._attempts.pop(incident_id, None)
+            for attempt in rows:
+                if attempt.outcome is Outcome.PENDING and attempt.applied_at is None:
+                    self._ordered.append(attempt.ordered_at)
+                for hear in self.attempt_listeners:
+                    hear(attempt)
+            if treatment is not None:
+                self._keep(treatment)
+            for fence in fences:
+                if fence.lifted_at is None:
+                    self._quarantine.raised(fence)
+                else:
+                    self._quarantine.lowered(fence.id, fence.agent_id)
+        self._tell(lines, wishes)
+        return incident
+
+    async def _fences(
+        self, unit: Unit, before: Incident, after: Incident, event: e.Event, exempt: bool
+    ) -> list[Fence]:
+        """Write the fence rows that follow from a step; return them."""
+        if before.fenced == after.fenced:
+            return []
+        if after.fenced:
+            by_hand = isinstance(event, e.QuarantinedByPerson)
+            rows = [
+                Fence(
+                    id=f"{after.id}/fence-{after.version}",
+                    agent_id=after.agent_id,
+                    incident_id=after.id,
+                    reason=event.why or _reason(after),
+                    by=event.who,
+                    ordered_at=event.at,
+                    exempt=exempt or by_hand,
+                )
+            ]
+        else:
+            rows = [
+                msgspec.structs.replace(fence, lifted_at=event.at)
+                for fence in self._quarantine.standing(after.agent_id)
+                if fence.incident_id == after.id
+            ]
+        for fence in rows:
+            await unit.put_fence(fence)
+        return rows
+
+    async def put_fence(self, fence: Fence) -> None:
+        """Write a fence outside an incident's step: a person's hold, or a confirmation."""
+        async with self._writing:
+            async with self._workflow.unit() as unit:
+                await unit.put_fence(fence)
+            if fence.lifted_at is None:
+                self._quarantine.raised(fence)
+            else:
+                self._quarantine.lowered(fence.id, fence.agent_id)
+
+    async def push_fence(self, agent_id: str, key: str) -> None:
+        """Have the enforcement points told that the agent's fences changed."""
+        await self.wish(PushFence(key=f"{key}/push", agent_id=agent_id))
+
+    async def put_treatment(self, treatment: Treatment, *effects: AnyEffect) -> None:
+        """Write a treatment's new state."""
+        async with self._writing:
+            async with self._workflow.unit() as unit:
+                await unit.put_treatment(treatment)
+                await unit.add_effects(effects, self._clock.time())
+            self._keep(treatment)
+        if effects:
+            self.outbox_grew.set()
+
+    async def wish(self, *effects: AnyEffect) -> None:
+        """Add to the outbox outside an incident's step."""
+        async with self._writing, self._workflow.unit() as unit:
+            await unit.add_effects(effects, self._clock.time())
+        self.outbox_grew.set()
+
+    def earlier(self, incident: Incident) -> list[float]:
+        """When the agent's other confirmed incidents of the last day were opened."""
+        known = self._cases.get(incident.agent_id, {})
+        return [at for incident_id, at in known.items() if incident_id != incident.id]
+
+    def recent_orders(self) -> list[float]:
+        """When healing actions were ordered lately, in the whole fleet."""
+        return list(self._ordered)
+
+    def fences_of(self, agent_id: str) -> list[Fence]:
+        """The fences that stand around an agent."""
+        return self._quarantine.standing(agent_id)
+
+    def treatments_of(self, agent_id: str) -> list[Treatment]:
+        """What is in force on an agent, on trial, or kept."""
+        return [t for t in self.treatments.values() if t.agent_id == agent_id]
+
+    def attempt(self, incident_id: str) -> Healing | None:
+        """The running attempt of an open incident."""
+        return self._attempts.get(incident_id)
+
+    def _keep(self, treatment: Treatment) -> None:
+        if treatment.state is TreatmentState.LIFTED:
+            self.treatments.pop(treatment.id, None)
+        else:
+            self.treatments[treatment.id] = treatment
+
+    def _count(self, incident: Incident) -> None:
+        if incident.confirmed and not incident.is_fleet:
+            known = self._cases.setdefault(incident.agent_id, {})
+            known[incident.id] = incident.opened_at
+            for incident_id in [i for i, at in known.items() if at < incident.opened_at - DAY_S]:
+                del known[incident_id]
+
+    def _remember(self, incident: Incident) -> None:
+        self._count(incident)
+        if incident.is_open:
+            self._open[incident.id] = incident
+            self._by_subject[incident.subject] = incident.id
+        else:
+            self._open.pop(incident.id, None)
+            self._by_subject.pop(incident.subject, None)
+
+    def _tell(self, lines: list[tuple[IncidentEvent, Incident]], wishes: bool) -> None:
+        for line, incident in lines:
+            for listener in self.listeners:
+                listener(line, incident)
+        if wishes:
+            self.outbox_grew.set()
+
+
+def _reason(incident: Incident) -> str:
+    if incident.diagnosis is None:
+        return "confirmed infection"
+    return f"{incident.diagnosis.cause}: {'; '.join(incident.diagnosis.reasons[:2])}"

@@ -1,0 +1,79 @@
+"""``immune incidents``: the cases, or one with its timeline."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from immune.cli import options
+
+
+def incidents(
+    incident: Annotated[
+        str, typer.Argument(metavar="[INCIDENT]", help="Show this one with its timeline.")
+    ] = "",
+    state: Annotated[
+        str,
+        typer.Option(metavar="STATE", help="Only these states, several with commas; or all."),
+    ] = "open",
+    agent: Annotated[str, typer.Option(metavar="AGENT", help="Only this agent's.")] = "",
+    limit: options.Limit = 50,
+    server: options.Server = options.SERVER,
+    json: options.Json = False,
+) -> None:
+    """List the open incidents, or show one with its timeline."""
+    from immune.cli import show
+    from immune.cli.remote import Remote, incident_path, read
+    from immune.cli.shapes import Incident, IncidentDetail
+
+    remote = Remote(server)
+    if incident:
+        body = remote.get(incident_path(incident))
+    else:
+        wanted = "" if state == "all" else state
+        body = remote.get("/api/incidents", {"state": wanted, "agent": agent, "limit": limit})
+    if json:
+        print(body.decode())
+    elif incident:
+        _timeline(read(body, IncidentDetail))
+    else:
+        found = read(body, list[Incident])
+        if not found:
+            show.console.print("none; `--state all` shows the closed ones too")
+            return
+        rows = [
+            (
+                one.id,
+                one.name,
+                show.state(one.state),
+                f"{one.severity:.1f}",
+                one.cause,
+                one.asks or one.verdict or ("held back by the brake" if one.braked else ""),
+                show.ago(one.opened_at),
+            )
+            for one in found
+        ]
+        columns = ("incident", "about", "state", "severity", "cause", "note", "opened")
+        show.console.print(show.table(columns, rows, right="severity"))
+
+
+def _timeline(detail: object) -> None:
+    from immune.cli import show
+    from immune.cli.shapes import IncidentDetail, words
+
+    assert isinstance(detail, IncidentDetail)
+    show.case(detail.incident)
+    first = float(str(detail.events[0].event.get("at", 0))) if detail.events else 0.0
+    rows = [
+        (
+            f"+{show.span(float(str(line.event.get('at', first))) - first)}",
+            words(str(line.event.get("type", ""))),
+            show.state(line.state),
+            str(line.event.get("who", "")),
+            str(line.event.get("why", "")),
+        )
+        for line in detail.events
+    ]
+    show.console.print()
+    show.console.print(show.table(("at", "what", "state", "who", "why"), rows, right="at"))

@@ -1,0 +1,44 @@
+"""``immune serve``: the system, waiting for real agents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from immune.cli import options
+from immune.cli.configured import configured
+
+
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address to bind to.", show_default="127.0.0.1"),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="TCP port.", show_default="8090")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where both stores are kept.", show_default="immune-data"),
+    ] = None,
+    mode: Annotated[
+        options.Mode | None,
+        typer.Option(help="How far it may go by itself.", show_default="observe"),
+    ] = None,
+    config: options.Config = None,
+) -> None:
+    """Run the server for real agents, in mode observe until you say otherwise."""
+    flags = {
+        "server.host": host,
+        "server.port": port,
+        "store.directory": None if data is None else str(data),
+        "mode": None if mode is None else str(mode),
+    }
+    settings, _ = configured(config, flags)
+    from immune.cli.logs import as_json
+    from immune.run.serve import run_serve
+
+    as_json()
+    run_serve(settings)

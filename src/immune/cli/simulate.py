@@ -1,0 +1,173 @@
+"""``immune simulate``: an hour of a fleet in seconds, and the score."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from immune.cli import options
+
+if TYPE_CHECKING:
+    from immune.simulation.report import InjectionRow, Report, Summary
+
+
+class Chaos(enum.StrEnum):
+    """What befalls the fleet."""
+
+    NONE = "none"
+    WAVES = "waves"
+    STEADY = "steady"
+    OUTAGE = "outage"
+    RELEASE = "release"
+
+
+class Noise(enum.StrEnum):
+    """How much healthy vitals vary."""
+
+    REAL = "real"
+    CALM = "calm"
+    CLUSTERED = "clustered"
+
+
+class Operator(enum.StrEnum):
+    """What the person on call does, after ten seconds."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    ABSENT = "absent"
+
+
+class Switch(enum.StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+def simulate(
+    agents: Annotated[int, typer.Option(min=1, metavar="N", help="Size of the fleet.")] = 15,
+    seconds: Annotated[
+        int, typer.Option(min=1, metavar="T", help="Virtual time, warm-up included.")
+    ] = 1800,
+    seed: options.Seed = 0,
+    chaos: Annotated[Chaos, typer.Option(help="What befalls the fleet.")] = Chaos.WAVES,
+    warmup: Annotated[
+        int, typer.Option(min=0, metavar="W", help="Seconds before anything befalls it.")
+    ] = 900,
+    noise: Annotated[Noise, typer.Option(help="How healthy vitals vary.")] = Noise.REAL,
+    operator: Annotated[
+        Operator, typer.Option(help="What the person on call does.")
+    ] = Operator.APPROVE,
+    memory: Annotated[
+        Switch, typer.Option(help="Order the ladders by what worked before.")
+    ] = Switch.ON,
+    json: Annotated[bool, typer.Option("--json", help="Print the scoreboard as JSON.")] = False,
+) -> None:
+    """Run the whole system on a simulated fleet in virtual time, and keep the score."""
+    import msgspec
+
+    from immune.cli.logs import faults_only
+    from immune.run.simulate import SimulateOptions, run_simulate
+
+    faults_only()
+    report = run_simulate(
+        SimulateOptions(
+            agents=agents,
+            seconds=seconds,
+            seed=seed,
+            chaos=str(chaos),
+            warmup_s=warmup,
+            noise=str(noise),
+            operator=str(operator),
+            memory=memory is Switch.ON,
+        )
+    )
+    if json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        tell(report)
+
+
+def tell(report: Report) -> None:
+    """Print a scoreboard in plain words."""
+    from immune.cli.show import console, span, table
+
+    s = report.summary
+    console.print(
+        f"{report.agents} agents for {span(report.seconds)} of virtual time "
+        f"(seed {report.seed}): {s.agent_steps:,} steps, {s.healthy_agent_steps:,} of them healthy"
+    )
+    if report.injections:
+        console.print()
+        console.print(
+            table(
+                ("at", "agent", "infection", "strain", "contained", "diagnosis", "healing", "end"),
+                [_row(row) for row in report.injections],
+                right="at",
+            )
+        )
+    console.print()
+    for name, said in _figures(s):
+        console.print(f"{name:<18} {said}")
+
+
+def _row(row: InjectionRow) -> tuple[str, ...]:
+    healing = " → ".join(
+        f"{taken.action}{_proof(taken.applied, taken.verified)}" for taken in row.actions
+    )
+    contained = row.steps_to_contain
+    return (
+        f"{row.at_s:.0f} s",
+        row.agent_id,
+        row.infection,
+        row.strain,
+        "never" if contained is None else f"after {contained} steps",
+        (row.diagnosis or "") + (" (asked)" if row.asked_human else ""),
+        healing,
+        "open" if row.resolved_at_s is None else f"resolved at {row.resolved_at_s:.0f} s",
+    )
+
+
+def _proof(applied: bool, verified: bool | None) -> str:
+    if not applied:
+        return " (failed)"
+    return {True: " (cured)", False: " (relapsed)", None: ""}[verified]
+
+
+def _figures(s: Summary) -> list[tuple[str, str]]:
+    delay = "nothing to contain"
+    if s.median_steps_to_contain is not None and s.p90_steps_to_contain is not None:
+        delay = (
+            f"after {s.median_steps_to_contain:.0f} steps in the median, "
+            f"nine of ten within {s.p90_steps_to_contain:.0f}"
+        )
+    disruption = s.mean_disruption_per_cure
+    return [
+        ("contained", f"{s.contained} of {s.injected} infections, {delay}"),
+        (
+            "false alarms",
+            f"{s.false_quarantines} healthy agents quarantined, "
+            f"{s.false_suspicions} suspected without consequence",
+        ),
+        (
+            "healed",
+            f"{s.resolved} cases resolved, {s.verified_on_fresh_vitals} of them proved on fresh "
+            f"vitals, {s.resolved_while_sick} while still sick",
+        ),
+        (
+            "actions",
+            f"{s.actions_applied} applied, {s.actions_relapsed} relapsed"
+            + (f", mean disruption {disruption:.1f} a cure" if disruption is not None else ""),
+        ),
+        ("asked a person", f"{s.asked_human} times"),
+        ("right diagnosis", "—" if s.right_diagnosis is None else f"{s.right_diagnosis:.0%}"),
+        ("availability", "—" if s.availability is None else f"{s.availability:.2%} of agent time"),
+        (
+            "CPU",
+            f"{s.cpu_s:.1f} s, {s.simulator_cpu_s:.1f} s of it the simulator's own"
+            if s.cpu_s is not None and s.simulator_cpu_s is not None
+            else "—",
+        ),
+    ]

@@ -1,0 +1,45 @@
+"""``immune status``: the system in one look."""
+
+from __future__ import annotations
+
+from immune.cli import options
+
+MEANS = {
+    "observe": "it only says what it would have done",
+    "ask": "it fences the sick and asks a person before any healing",
+    "enforce": "it fences and heals by itself, and asks a person in severe cases",
+}
+
+
+def status(server: options.Server = options.SERVER, json: options.Json = False) -> None:
+    """Show the mode, the agents by state, the brake, and what is degraded."""
+    from immune.cli.remote import Remote, read
+    from immune.cli.shapes import Status, words
+    from immune.cli.show import console, span
+
+    body = Remote(server).get("/api/status")
+    if json:
+        print(body.decode())
+        return
+    seen = read(body, Status)
+    console.print(f"mode       {seen.mode}: {MEANS.get(seen.mode, '')}")
+    for agent_type, mode in sorted(seen.modes_by_type.items()):
+        console.print(f"           {mode} for agents of type {agent_type}")
+    if seen.mode == "observe":
+        would = seen.would_have
+        console.print(
+            f"           it would have quarantined {would.quarantined} "
+            f"and asked about {would.asked} of them"
+        )
+    states = ", ".join(f"{count} {words(name)}" for name, count in sorted(seen.by_state.items()))
+    console.print(f"agents     {seen.agents}, {seen.active} of them active: {states or 'none yet'}")
+    brake = seen.brake
+    holding = f"HOLDS: {brake.holding}" if brake.holding else f"room for {max(brake.room, 0)} more"
+    console.print(f"brake      {brake.fenced} of {brake.active} fenced, {holding}")
+    console.print(f"vitals     {seen.accepted} accepted, {seen.queued} waiting to be scored")
+    for incident in seen.fleet_incidents:
+        console.print(f"fleet      {incident.headline()}: {incident.summary}")
+    for task in seen.degraded:
+        console.print(f"DEGRADED   {task.name}: {task.last_error}", style="bold red")
+    up = span(seen.now - seen.started_at)
+    console.print(f"server     {seen.version}, run {seen.run_id}, up {up}")

@@ -1,0 +1,228 @@
+"""The operator's desk: what people may order, and who they are told to be.
+
+Each order is one event on one incident, or one fence of a person's own. Refusals raise; nothing
+is half done. What people read is in `views`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from immune.diagnosis.causes import Cause
+from immune.errors import InvalidInput, NotFound, Refused
+from immune.healing.actions import Action
+from immune.incidents import events as e
+from immune.incidents.incident import Incident
+from immune.incidents.states import State
+from immune.modes import Mode
+from immune.orchestrator import ImmuneSystemOrchestrator
+from immune.quarantine import Fence
+
+
+class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One incident as the person saw it."""
+
+    incident_id: str
+    version: int
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one decision of a bulk order."""
+
+    incident_id: str
+    incident: Incident | None = None
+    error: str = ""
+
+
+class OperatorDesk:
+    """Takes people's orders."""
+
+    def __init__(self, system: ImmuneSystemOrchestrator) -> None:
+        self._system = system
+
+    async def approve(
+        self,
+        decision: Decision,
+        *,
+        who: str,
+        why: str = "",
+        plan: Sequence[Action] = (),
+        cause: Cause | None = None,
+    ) -> Incident:
+        """Approve the plan as shown, or the part of it named by `plan`.
+
+        Raises StaleVersion, IllegalEvent, NotFound, and InvalidInput for an action that is not in
+        the incident's plan. `cause` corrects the diagnosis and is learned from.
+        """
+        incident = self._system.casework.get(decision.incident_id)
+        shown = incident.plan
+        for action in plan:
+            if action not in shown:
+                raise InvalidInput("plan", f"{action} is not in the plan shown")
+        if incident.state is State.AWAITING_APPROVAL and not (plan or shown):
+            raise InvalidInput("plan", "no action is left: use heal-now with an action")
+        moved = await self._system.casework.apply(
+            decision.incident_id,
+            e.Approved(
+                at=self._now(),
+                who=who,
+                why=why,
+                plan=tuple(plan) or shown,
+                version=decision.version,
+            ),
+            expected_version=decision.version,
+        )
+        self._label(incident, cause)
+        return moved
+
+    async def reject(self, decision: Decision, *, who: str, why: str = "") -> Incident:
+        """Say no: the agent stays fenced. Raises StaleVersion, IllegalEvent, NotFound."""
+        return await self._system.casework.apply(
+            decision.incident_id,
+            e.Rejected(at=self._now(), who=who, why=why, version=decision.version),
+            expected_version=decision.version,
+        )
+
+    async def heal_now(
+        self, decision: Decision, *, who: str, why: str = "", action: Action | None = None
+    ) -> Incident:
+        """Order healing after a rejection, or after the ladder was exhausted.
+
+        In `exhausted` an action must be named; a named action overrides memory's ban once. Raises
+        StaleVersion, IllegalEvent, NotFound and InvalidInput.
+        """
+        incident = self._system.casework.get(decision.incident_id)
+        if incident.state is State.EXHAUSTED and action is None:
+            raise InvalidInput("action", "the ladder is exhausted: name the action to try")
+        if action is not None and action not in self._system.link.capabilities(incident.agent_id):
+            raise InvalidInput("action", f"{incident.agent_id} cannot do {action}")
+        return await self._system.casework.apply(
+            decision.incident_id,
+            e.HealNow(at=self._now(), who=who, why=why, action=action),
+            expected_version=decision.version,
+        )
+
+    async def release(
+        self,
+        decision: Decision,
+        *,
+        who: str,
+        verdict: e.Verdict,
+        why: str = "",
+        cause: Cause | None = None,
+    ) -> Incident:
+        """Let the agent go with a verdict; for a fleet incident, close or accept it."""
+        system = self._system
+        incident = system.casework.get(decision.incident_id)
+        now = self._now()
+        event = e.Released(
+            at=now,
+            who=who,
+            why=why,
+            verdict=verdict,
+            stale_at=now + system.settings.cases.stale_s,
+        )
+        moved = await system.casework.apply(
+            decision.incident_id, event, expected_version=decision.version
+        )
+        if moved.is_fleet:
+            await system.fleetwork.released(moved, verdict)
+        elif moved.state is State.PROBATION:
+            system.sentinel.forget(moved.agent_id)
+            system.probations.begin(moved)
+        self._label(incident, cause)
+        return moved
+
+    async def quarantine(self, agent_id: str, *, who: str, why: str) -> Incident | Fence:
+        """Fence an agent: its open case if there is one to contain, else a person's hold.
+
+        Raises NotFound for an agent that never reported, InvalidInput without a reason.
+        """
+        system = self._system
+        if not why.strip():
+            raise InvalidInput("why", "say why: the next person will want to know")
+        self._known(agent_id)
+        now = self._now()
+        incident = system.casework.open_of(agent_id)
+        if incident is not None and incident.state in (State.SUSPECTED, State.OBSERVED):
+            moved = await system.casework.apply(
+                incident.id, e.QuarantinedByPerson(at=now, who=who, why=why)
+            )
+            return await system.contained(moved)
+        number = sum(f.incident_id is None for f in system.quarantine.standing(agent_id))
+        fence = Fence(
+            id=f"hold/{agent_id}/{now:.3f}/{number}",
+            agent_id=agent_id,
+            incident_id=None,
+            reason=why,
+            by=who,
+            ordered_at=now,
+            exempt=True,
+        )
+        await system.casework.put_fence(fence)
+        await system.casework.push_fence(agent_id, fence.id)
+        return fence
+
+    async def release_hold(self, agent_id: str, *, who: str, why: str = "") -> list[Fence]:
+        """Lift people's holds on an agent; the system's own fence is lifted through its case."""
+        system = self._system
+        self._known(agent_id)
+        now = self._now()
+        lifted = []
+        for fence in system.quarantine.standing(agent_id):
+            if fence.incident_id is None:
+                reason = f"{fence.reason} (released by {who}{': ' + why if why else ''})"
+                down = msgspec.structs.replace(fence, lifted_at=now, reason=reason)
+                await system.casework.put_fence(down)
+                await system.casework.push_fence(agent_id, f"{fence.id}/lifted")
+                lifted.append(down)
+        if not lifted:
+            raise NotFound(f"no person's hold stands around {agent_id}")
+        return lifted
+
+    async def set_mode(self, mode: Mode, *, agent_type: str = "", agent_id: str = "") -> None:
+        """Set how far the system may go: for all, for a type, or for one agent."""
+        system = self._system
+        if agent_type and agent_id:
+            raise InvalidInput("agent_type", "name a type or an agent, not both")
+        if agent_id:
+            self._known(agent_id)
+            system.modes.by_agent[agent_id] = mode
+            row = system.collector.row(system.collector.names.agents.code(agent_id))
+            await system.workflow.put_agents([msgspec.structs.replace(row, mode=str(mode))])
+            return
+        if agent_type:
+            system.modes.by_type[agent_type] = mode
+        else:
+            system.modes.everywhere = mode
+        stored = {"": system.modes.everywhere, **system.modes.by_type}
+        await system.workflow.put_setting("modes", msgspec.json.encode(stored).decode())
+
+    async def bulk(
+        self, decisions: Sequence[Decision], order: Callable[[Decision], Awaitable[Incident]]
+    ) -> list[Outcome]:
+        """Give one order for each of `decisions`; one that is refused stops no other."""
+        if not decisions:
+            raise InvalidInput("decisions", "is empty: name each incident and its version")
+        outcomes = []
+        for decision in decisions:
+            try:
+                outcomes.append(Outcome(decision.incident_id, await order(decision)))
+            except Refused as refused:
+                outcomes.append(Outcome(decision.incident_id, None, str(refused)))
+        return outcomes
+
+    def _known(self, agent_id: str) -> None:
+        collector = self._system.collector
+        code = collector.names.agents.find(agent_id)
+        if code is None or not collector.row(code).last_seen_at:
+            raise NotFound(f"no agent {agent_id} ever reported")
+
+    def _label(self, incident: Incident, cause: Cause | None) -> None:
+        if cause is not None and incident.finding is not None:
+            self._system.diagnostician.learn(incident.finding, cause)
+
+    def _now(self) -> float:
+        return self._system.clock.time()

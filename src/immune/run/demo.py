@@ -1,0 +1,162 @@
+"""`immune demo`: the system, live, on a simulated fleet that falls ill in waves.
+
+The fleet has an hour behind it, so that baselines are ready; the page is served; what happens is
+told in plain words; the scoreboard, which alone knows the truth, ends it. Nobody decides for you:
+a severe case waits, fenced, until you approve or reject it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from immune.chaos import ChaosInjector
+from immune.clock import Clock, SystemClock
+from immune.columns import Names
+from immune.detection.params import DetectionParams
+from immune.detection.rule_params import Limits, RuleParams
+from immune.modes import Mode
+from immune.quarantine import BrakeParams
+from immune.run.house import House, house, serve_web
+from immune.run.narrator import Narrator
+from immune.settings import CaseSettings, ServerSettings, Settings, StoreSettings
+from immune.simulation.fleet import SimulatedFleet
+from immune.simulation.infections import STRAINS, Injection
+from immune.simulation.link import SimulatedLink
+from immune.simulation.report import Report
+from immune.simulation.scoreboard import Scoreboard
+from immune.stores.runs import RunChoice
+from immune.web.ports import Chaos
+
+HISTORY_S = 3600.0
+STEP_S = 0.2
+COLD_WARMUP_S = 60.0
+
+Say = Callable[[str, str], None]
+"""Takes a line and its tone: quiet, alarm, person, good or bad."""
+
+
+class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What to show."""
+
+    agents: int = 15
+    duration_s: float = 600.0
+    port: int = 8090
+    seed: int = 7
+    cold_start: bool = False
+    """Without the hour of history."""
+    resume: bool = False
+    """Go on with the last demo's run."""
+    directory: str = "immune-demo"
+
+    def settings(self) -> Settings:
+        """Settings that make a demo: it enforces, with the brake off, and lifts treatments soon."""
+        return Settings(
+            mode=Mode.ENFORCE,
+            server=ServerSettings(port=self.port),
+            store=StoreSettings(directory=self.directory),
+            brake=BrakeParams(share=1.0),
+            cases=CaseSettings(stay_well_s=120.0, approval_deadline_s=120.0),
+            detection=DetectionParams(
+                rules=RuleParams(limits=Limits(step_cost_usd=50.0, step_latency_ms=600_000.0))
+            ),
+        )
+
+
+def run_demo(options: DemoOptions, say: Say) -> Report:
+    """Run the demo to its end, or to a signal; return the score."""
+    return asyncio.run(_Demo(options, say).run())
+
+
+class _Demo:
+    def __init__(self, options: DemoOptions, say: Say) -> None:
+        self._options = options
+        self._say = say
+        self._clock: Clock = SystemClock()
+        self._names = Names()
+        self._started_at = self._clock.time()
+        self._fleet = SimulatedFleet(
+            options.agents, seed=options.seed, names=self._names, start_at=self._started_at
+        )
+        self._warmup_s = COLD_WARMUP_S if options.cold_start else 0.0
+        self._chaos = ChaosInjector(self._fleet, options.seed, "waves", warmup_s=self._warmup_s)
+
+    async def run(self) -> Report:
+        options = self._options
+        settings = options.settings()
+        async with house(
+            settings,
+            clock=self._clock,
+            names=self._names,
+            run=RunChoice.LAST if options.resume else RunChoice.NEW,
+            link=SimulatedLink(self._fleet, self._clock),
+            chaos=Chaos(inject=self._inject, infections={k: list(v) for k, v in STRAINS.items()}),
+        ) as home:
+            if not (options.cold_start or options.resume):
+                await self._remember(home)
+            scoreboard = Scoreboard(
+                self._chaos.truth,
+                self._names,
+                seed=options.seed,
+                agents=options.agents,
+                start_at=self._started_at,
+                warmup_s=self._warmup_s,
+            )
+            listeners = home.system.orchestrator.casework.listeners
+            listeners.append(scoreboard.record)
+            listeners.append(Narrator(self._started_at, self._say).hear)
+            home.system.orchestrator.supervisor.start(
+                "simulated fleet", lambda: self._live(home, scoreboard)
+            )
+            await self._show(home, settings)
+            return scoreboard.report(self._clock.time())
+
+    def _inject(self, agent_id: str, infection: str, strain: str | None = None) -> Injection:
+        injection = self._chaos.inject(agent_id, infection, strain)
+        self._say(f"you infected {agent_id} with {infection} ({injection.strain})", "person")
+        return injection
+
+    async def _remember(self, home: House) -> None:
+        self._say("Learning an hour of simulated history, so that baselines are ready.", "quiet")
+        for columns in self._fleet.history(HISTORY_S):
+            await home.system.orchestrator.recall(columns)
+
+    async def _live(self, home: House, scoreboard: Scoreboard) -> None:
+        await self._clock.sleep(STEP_S)
+        now = self._clock.time()
+        columns = self._fleet.step(now)
+        for injection in self._chaos.advance(now):
+            self._say(
+                f"{now - self._started_at:7.1f} s  (secretly: {injection.agent_id} gets "
+                f"{injection.infection}, strain {injection.strain})",
+                "quiet",
+            )
+        scoreboard.saw(columns, now, self._fleet.steps_refused)
+        if len(columns):
+            await home.system.collector.accept(columns)
+
+    async def _show(self, home: House, settings: Settings) -> None:
+        def ready(address: str) -> None:
+            self._say(f"The page is at {address}", "person")
+            self._say(
+                "Mode enforce: sick agents are fenced and healed. The brake on ourselves is at "
+                "100 % here, so that all of a wave may be fenced; in real use it is 30 %.",
+                "quiet",
+            )
+            self._say(
+                "Severe cases wait for you: approve or reject them on the page, or with "
+                "`immune approve`.",
+                "quiet",
+            )
+
+        serving = asyncio.create_task(serve_web(home, settings, ready=ready))
+        lasting = asyncio.create_task(self._clock.sleep(self._options.duration_s))
+        await asyncio.wait({serving, lasting}, return_when=asyncio.FIRST_COMPLETED)
+        lasting.cancel()
+        if not serving.done():
+            serving.cancel()
+        await asyncio.gather(serving, lasting, return_exceptions=True)
+        if not serving.cancelled() and (fault := serving.exception()) is not None:
+            raise fault

@@ -1,0 +1,179 @@
+"""A system in its house: stores on disk, the web in front, everything opened and closed in order.
+
+Fences stand before intake opens; on the way out the web closes first, what waits is scored and
+what was learned is saved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from immune.assemble import System, assemble
+from immune.clock import Clock
+from immune.columns import Names
+from immune.errors import Fatal, InvalidInput
+from immune.intake.bounds import inflate
+from immune.intake.otlp.assemble import TraceAssembler
+from immune.intake.otlp.decode import decode_traces
+from immune.intake.salt import Salt
+from immune.intake.vitals_json import decode
+from immune.notify import LogNotifier, SeveralNotifiers, WebhookNotifier
+from immune.ports import AgentLink, Notifier
+from immune.settings import Settings
+from immune.stores.runs import RunChoice
+from immune.stores.sql import SqlStore
+from immune.stores.telemetry_sqlite import SqliteTelemetry
+from immune.stores.telemetry_sweep import TelemetryRetention
+from immune.web.app import WebDashboard
+from immune.web.ports import Chaos, Intake
+
+log = structlog.get_logger(__name__)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+DRAIN_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A system with its stores and its web."""
+
+    system: System
+    dashboard: WebDashboard
+    workflow: SqlStore
+    telemetry: SqliteTelemetry
+
+
+@asynccontextmanager
+async def house(
+    settings: Settings,
+    *,
+    clock: Clock,
+    names: Names,
+    run: RunChoice | str,
+    link: AgentLink,
+    chaos: Chaos | None = None,
+) -> AsyncIterator[House]:
+    """Open the stores, take up the run, and build the web; close all of it at the end.
+
+    Nothing is started: see `serve_web`. Raises Fatal for a second instance on the same folder or a
+    newer schema.
+    """
+    folder = _folder(settings)
+    workflow = SqlStore(f"sqlite+aiosqlite:///{folder / 'workflow.db'}", run, clock=clock)
+    await workflow.open()
+    try:
+        telemetry = SqliteTelemetry(
+            folder / "telemetry.db",
+            workflow.run_id,
+            names,
+            TelemetryRetention(
+                raw_s=3600 * settings.store.raw_hours,
+                raw_bytes_max=settings.store.raw_bytes,
+                rollup_s=86_400 * settings.store.rollup_days,
+            ),
+        )
+        await telemetry.open()
+        try:
+            system = assemble(
+                settings,
+                clock=clock,
+                names=names,
+                workflow=workflow,
+                telemetry=telemetry,
+                link=link,
+                notifier=_notifier(settings, clock),
+            )
+            await system.orchestrator.start()
+            dashboard = WebDashboard(
+                desk=system.desk,
+                views=system.views,
+                collector=system.collector,
+                intake=_intake(settings, _salt(folder)),
+                settings=settings.server,
+                clock=clock,
+                chaos=chaos,
+            )
+            system.orchestrator.casework.listeners.append(dashboard.committed)
+            yield House(system, dashboard, workflow, telemetry)
+            await dashboard.close()
+            await system.orchestrator.stop()
+        finally:
+            await telemetry.close()
+    finally:
+        await workflow.close()
+
+
+async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], None]) -> None:
+    """Run the loops and serve the web until a signal or `stop_web`; `ready` gets the address."""
+    host, port = settings.server.host, settings.server.port
+    if host not in LOOPBACK:
+        raise InvalidInput("server.host", f"{host} is not loopback: there are no keys yet")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            home.dashboard,
+            host=host,
+            port=port,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+    )
+    orchestrator = home.system.orchestrator
+    orchestrator.run()
+    home.dashboard.run(orchestrator.supervisor)
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started and not serving.done():
+            await orchestrator.clock.sleep(0.01)
+        if serving.done():
+            raise Fatal(f"cannot listen on {host}:{port}: is another server there?")
+        bound = server.servers[0].sockets[0].getsockname()
+        ready(f"http://{host}:{bound[1]}/")
+        await serving
+    finally:
+        home.dashboard.feed.close()
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+def _folder(settings: Settings) -> Path:
+    folder = Path(settings.store.directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _notifier(settings: Settings, clock: Clock) -> Notifier:
+    if not settings.notify.webhook_url:
+        return LogNotifier()
+    return SeveralNotifiers(LogNotifier(), WebhookNotifier(settings.notify, clock))
+
+
+def _intake(settings: Settings, salt: Salt) -> Intake:
+    limits = settings.server
+    return Intake(
+        vitals=partial(
+            decode, salt=salt, max_bytes=limits.body_max_bytes, max_items=limits.items_max
+        ),
+        spans=partial(decode_traces, salt=salt),
+        assembler=TraceAssembler(),
+        inflate=inflate,
+    )
+
+
+def _salt(folder: Path) -> Salt:
+    """The installation's salt, made once: hashes of one installation mean nothing in another."""
+    path = folder / "salt"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(32))
+    return Salt(path.read_bytes())

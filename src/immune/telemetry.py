@@ -1,0 +1,159 @@
+"""Every vital passes here once: persisted, counted, put in order, handed on.
+
+`accept` is what intake awaits: when it returns, the vitals survive the death of the process.
+`drain` is what the orchestrator takes: one batch in order of time, with the interval since the
+agent's previous step filled in. The collector judges nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import numpy as np
+
+from immune.clock import Clock
+from immune.columns import Float64, Int32, Names, VitalColumns, concat
+from immune.errors import QueueFull
+from immune.ports import AgentRow, TelemetryStore
+from immune.settings import IntakeSettings
+from immune.vitals import Metric
+
+
+class TelemetryCollector:
+    """The way of every vital from intake to the detector."""
+
+    def __init__(
+        self, store: TelemetryStore, names: Names, clock: Clock, params: IntakeSettings
+    ) -> None:
+        self.names = names
+        self._store = store
+        self._clock = clock
+        self._params = params
+        self._queue: deque[VitalColumns] = deque()
+        self._queued = 0
+        self._pending = 0
+        self.arrived = asyncio.Event()
+        self._last_at: Float64 = np.full((256, 2), -np.inf)
+        self._seen: Float64 = np.zeros((256, 2))
+        self._facts: Int32 = np.zeros((256, 3), np.int32)
+        self.accepted = 0
+        """Vitals taken in since the start."""
+        self.late = 0
+        """Vitals stored but not scored, because they came too late."""
+
+    async def accept(self, columns: VitalColumns) -> None:
+        """Make `columns` durable and queue them.
+
+        Raises QueueFull, before anything was written, where detection lags too far behind, and
+        StoreDown where the store does not take them.
+        """
+        waiting = self._queued + self._pending
+        if waiting and waiting + len(columns) > self._params.queue_rows:
+            raise QueueFull(f"{waiting} vitals wait to be scored", retry_after_s=1.0)
+        self._pending += len(columns)
+        try:
+            await self._store.append(columns)
+        finally:
+            self._pending -= len(columns)
+        self._queue.append(columns)
+        self._queued += len(columns)
+        self.accepted += len(columns)
+        self.arrived.set()
+
+    @property
+    def queued(self) -> int:
+        """Vitals accepted and not yet handed on."""
+        return self._queued
+
+    def drain(self) -> VitalColumns | None:
+        """Return the next batch in order of `at`, or None where nothing waits."""
+        taken: list[VitalColumns] = []
+        rows = 0
+        while self._queue and (not taken or rows + len(self._queue[0]) <= self._params.batch_rows):
+            taken.append(self._queue.popleft())
+            rows += len(taken[-1])
+        self._queued -= rows
+        if not self._queue:
+            self.arrived.clear()
+        if not taken:
+            return None
+        return self.in_order(concat(taken))
+
+    def in_order(self, columns: VitalColumns) -> VitalColumns | None:
+        """Sort by time, drop what is too late to score, fill in the intervals."""
+        self._grow(len(self.names.agents))
+        behind = self._last_at[columns.agent, columns.kind] - columns.at
+        late = behind > self._params.order_s
+        order = np.argsort(columns.at, kind="stable")
+        if late.any():
+            self.late += int(late.sum())
+            order = order[~late[order]]
+        if len(order) == 0:
+            return None
+        batch = columns.take(order)
+        self._note(batch)
+        return batch
+
+    def _note(self, batch: VitalColumns) -> None:
+        stream = batch.agent.astype(np.int64) * 2 + batch.kind
+        by_stream = np.argsort(stream, kind="stable")
+        ordered, at = stream[by_stream], batch.at[by_stream]
+        first = np.ones(len(ordered), np.bool_)
+        first[1:] = ordered[1:] != ordered[:-1]
+        previous = np.empty(len(at))
+        previous[1:] = at[:-1]
+        previous[first] = self._last_at[batch.agent[by_stream[first]], batch.kind[by_stream[first]]]
+        gap = at - previous
+        gap[~(np.isfinite(gap) & (gap > 0))] = np.nan
+        batch.values[by_stream, Metric.INTERVAL_S] = gap
+        # a later row of the same agent wins: rows are in order of time
+        np.maximum.at(self._last_at, (batch.agent, batch.kind), batch.at)
+        fresh = self._seen[batch.agent, 0] == 0
+        self._seen[batch.agent[fresh], 0] = batch.at[fresh]
+        np.maximum.at(self._seen[:, 1], batch.agent, batch.at)
+        for place, column in enumerate((batch.agent_type, batch.model, batch.provider)):
+            known = column != 0
+            self._facts[batch.agent[known], place] = column[known]
+
+    def _grow(self, agents: int) -> None:
+        size = len(self._last_at)
+        if agents <= size:
+            return
+        extra = max(agents, 2 * size) - size
+        self._last_at = np.concatenate([self._last_at, np.full((extra, 2), -np.inf)])
+        self._seen = np.concatenate([self._seen, np.zeros((extra, 2))])
+        self._facts = np.concatenate([self._facts, np.zeros((extra, 3), np.int32)])
+
+    # --- who is there ------------------------------------------------------------------------
+
+    def known(self) -> Int32:
+        """Codes of all agents that ever reported, (n,)."""
+        return np.flatnonzero(self._seen[:, 1]).astype(np.int32)
+
+    def active(self) -> Int32:
+        """Codes of the agents that reported lately, (n,)."""
+        cutoff = self._clock.time() - self._params.active_s
+        return np.flatnonzero(self._seen[:, 1] >= cutoff).astype(np.int32)
+
+    def row(self, code: int) -> AgentRow:
+        """What is known of one agent, without its own mode."""
+        facts = self.names.facts
+        return AgentRow(
+            agent_id=self.names.agents.text(code),
+            agent_type=facts.text(int(self._facts[code, 0])),
+            model=facts.text(int(self._facts[code, 1])),
+            provider=facts.text(int(self._facts[code, 2])),
+            first_seen_at=float(self._seen[code, 0]),
+            last_seen_at=float(self._seen[code, 1]),
+        )
+
+    def load(self, rows: list[AgentRow]) -> None:
+        """Take in what was known before a restart."""
+        for row in rows:
+            code = self.names.agents.code(row.agent_id)
+            self._grow(code + 1)
+            self._seen[code] = (row.first_seen_at, row.last_seen_at)
+            self._facts[code] = [
+                self.names.facts.code(text) for text in (row.agent_type, row.model, row.provider)
+            ]

@@ -1,0 +1,326 @@
+"""What people and programs read: records for the API, the page and the command line.
+
+Everything shown is taken from the rows, the learned baselines and the running trials; nothing is
+counted as healed that was not verified on fresh vitals.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from immune.detection.findings import BaselineProfile
+from immune.errors import NotFound
+from immune.healing.actions import Action, Healing, Outcome, Treatment
+from immune.healing.trial import TrialState
+from immune.incidents.incident import SEVERE, Incident
+from immune.incidents.states import State
+from immune.memory import Cell
+from immune.modes import Mode
+from immune.orchestrator import ImmuneSystemOrchestrator
+from immune.ports import IncidentEvent
+from immune.quarantine import Fence
+from immune.supervisor import TaskHealth
+from immune.vitals import Kind, Vital
+
+
+class BrakeView(msgspec.Struct, frozen=True):
+    """How near the brake on ourselves is."""
+
+    fenced: int
+    active: int
+    room: int
+    share: float
+    holding: str
+    """Why it holds, in words; empty where it does not."""
+
+
+class WouldHave(msgspec.Struct, frozen=True):
+    """What enforcing would have done so far, where the mode is observe."""
+
+    quarantined: int
+    asked: int
+
+
+class StatusView(msgspec.Struct, frozen=True):
+    """The system in one look."""
+
+    run_id: str
+    version: str
+    now: float
+    started_at: float
+    mode: Mode
+    modes_by_type: dict[str, Mode]
+    degraded: list[TaskHealth]
+    """Parts that fail just now; empty is well."""
+    failures: int
+    """Unexpected faults of all tasks since the start."""
+    agents: int
+    active: int
+    by_state: dict[str, int]
+    brake: BrakeView
+    would_have: WouldHave
+    accepted: int
+    queued: int
+    late: int
+    fleet_incidents: list[Incident]
+
+
+class AgentView(msgspec.Struct, frozen=True):
+    """One agent in a list."""
+
+    agent_id: str
+    agent_type: str
+    model: str
+    provider: str
+    state: str
+    """``learning``, ``healthy``, ``held`` (by a person), or its open incident's state."""
+    mode: Mode
+    first_seen_at: float
+    last_seen_at: float
+    evidence: float
+    """Nats of the most telling kind of step."""
+    suspicion_at: float
+    quarantine_at: float
+    severity: float
+    incident_id: str | None
+    fenced: bool
+    enforced: bool
+    """Whether every fence around it was confirmed by an enforcement point."""
+
+
+class AgentDetail(msgspec.Struct, frozen=True):
+    """One agent, all of it."""
+
+    agent: AgentView
+    capabilities: list[Action]
+    baselines: list[BaselineProfile]
+    fences: list[Fence]
+    treatments: list[Treatment]
+    incidents: list[Incident]
+    tried: list[Healing]
+
+
+class IncidentDetail(msgspec.Struct, frozen=True):
+    """One incident with its timeline."""
+
+    incident: Incident
+    plan: list[Action]
+    events: list[IncidentEvent]
+    attempts: list[Healing]
+    trial: TrialState | None
+    fences: list[Fence]
+
+
+class StatsView(msgspec.Struct, frozen=True):
+    """The run in numbers; `success_rate` is proved cures over decided attempts, or null."""
+
+    vitals: int
+    agents: int
+    incidents: int
+    incidents_by_state: dict[str, int]
+    quarantined_now: int
+    attempts: int
+    cured: int
+    relapsed: int
+    failed: int
+    undecided: int
+    success_rate: float | None
+    memory: list[Cell]
+
+
+class Views:
+    """The read side of a running system."""
+
+    def __init__(self, system: ImmuneSystemOrchestrator, version: str) -> None:
+        self._system = system
+        self._version = version
+        self._started_at = system.clock.time()
+
+    # --- the whole ---------------------------------------------------------------------------
+
+    async def status(self) -> StatusView:
+        system = self._system
+        now = system.clock.time()
+        active = system.active_agents()
+        health = system.supervisor.health.values()
+        agents = self.agents()
+        by_state: dict[str, int] = {}
+        for agent in agents:
+            by_state[agent.state] = by_state.get(agent.state, 0) + 1
+        observed = [
+            i
+            for i in await system.workflow.incidents()
+            if i.confirmed
+            and i.attempts == 0
+            and not i.is_fleet
+            and not i.by_person
+            and (i.state is State.OBSERVED or i.verdict == "subsided")
+        ]
+        return StatusView(
+            run_id=system.workflow.run_id,
+            version=self._version,
+            now=now,
+            started_at=self._started_at,
+            mode=system.modes.everywhere,
+            modes_by_type=dict(system.modes.by_type),
+            degraded=system.supervisor.degraded,
+            failures=sum(h.failures for h in health),
+            agents=len(agents),
+            active=active,
+            by_state=by_state,
+            brake=BrakeView(
+                fenced=system.quarantine.counted,
+                active=active,
+                room=system.quarantine.room(now, active),
+                share=system.settings.brake.share,
+                holding=system.quarantine.brake(now, active),
+            ),
+            would_have=WouldHave(
+                quarantined=len(observed),
+                asked=sum(i.severity >= SEVERE for i in observed),
+            ),
+            accepted=system.collector.accepted,
+            queued=system.collector.queued,
+            late=system.collector.late,
+            fleet_incidents=[i for i in system.casework.open_incidents() if i.is_fleet],
+        )
+
+    async def stats(self) -> StatsView:
+        system = self._system
+        incidents = [i for i in await system.workflow.incidents() if not i.is_fleet]
+        by_state: dict[str, int] = {}
+        for incident in incidents:
+            by_state[incident.state] = by_state.get(incident.state, 0) + 1
+        healings = await system.workflow.healings()
+        outcomes = [h.outcome for h in healings]
+        cured, relapsed = outcomes.count(Outcome.CURED), outcomes.count(Outcome.RELAPSED)
+        failed = outcomes.count(Outcome.FAILED) + outcomes.count(Outcome.UNREACHABLE)
+        decided = cured + relapsed + failed
+        return StatsView(
+            vitals=await system.telemetry.count(),
+            agents=len(system.collector.known()),
+            incidents=len(incidents),
+            incidents_by_state=by_state,
+            quarantined_now=len(system.quarantine.fenced_agents()),
+            attempts=len(healings),
+            cured=cured,
+            relapsed=relapsed,
+            failed=failed,
+            undecided=len(healings) - decided,
+            success_rate=cured / decided if decided else None,
+            memory=list(system.healer.memory.summary()),
+        )
+
+    # --- agents ------------------------------------------------------------------------------
+
+    def agents(self) -> list[AgentView]:
+        """All agents, by id."""
+        system = self._system
+        levels = system.sentinel.levels()
+        worst: dict[int, tuple[float, float, float]] = {}
+        for code, *level in zip(
+            levels.agent.tolist(),
+            levels.evidence.tolist(),
+            levels.suspicion.tolist(),
+            levels.quarantine.tolist(),
+            strict=True,
+        ):
+            if code not in worst or level[0] > worst[code][0]:
+                worst[code] = (level[0], level[1], level[2])
+        ready = self._system.sentinel.ready_agents()
+        rows = [
+            self._agent(code, worst.get(code, (0.0, 0.0, 0.0)), code in ready)
+            for code in system.collector.known().tolist()
+        ]
+        return sorted(rows, key=lambda row: row.agent_id)
+
+    def _agent(self, code: int, level: tuple[float, float, float], ready: bool) -> AgentView:
+        system = self._system
+        row = system.collector.row(code)
+        incident = system.casework.open_of(row.agent_id)
+        fences = system.quarantine.standing(row.agent_id)
+        if incident is not None:
+            state = str(incident.state)
+        elif fences:
+            state = "held"
+        else:
+            state = "healthy" if ready else "learning"
+        return AgentView(
+            agent_id=row.agent_id,
+            agent_type=row.agent_type,
+            model=row.model,
+            provider=row.provider,
+            state=state,
+            mode=system.modes.of(row.agent_id, row.agent_type),
+            first_seen_at=row.first_seen_at,
+            last_seen_at=row.last_seen_at,
+            evidence=level[0],
+            suspicion_at=level[1],
+            quarantine_at=level[2],
+            severity=incident.severity if incident else 0.0,
+            incident_id=incident.id if incident else None,
+            fenced=bool(fences),
+            enforced=bool(fences) and all(f.enforced_at is not None for f in fences),
+        )
+
+    async def agent(self, agent_id: str) -> AgentDetail:
+        """One agent; raises NotFound."""
+        system = self._system
+        view = next((a for a in self.agents() if a.agent_id == agent_id), None)
+        if view is None:
+            raise NotFound(f"no agent {agent_id} ever reported")
+        profiles = [system.learner.profile(agent_id, kind) for kind in Kind]
+        return AgentDetail(
+            agent=view,
+            capabilities=sorted(system.link.capabilities(agent_id)),
+            baselines=[profile for profile in profiles if profile is not None],
+            fences=system.quarantine.standing(agent_id),
+            treatments=[t for t in system.casework.treatments.values() if t.agent_id == agent_id],
+            incidents=await system.workflow.incidents(subject=agent_id, limit=50),
+            tried=await system.workflow.healings(agent_id=agent_id, limit=50),
+        )
+
+    async def vitals(
+        self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0, limit: int = 300
+    ) -> list[Vital]:
+        """An agent's latest vitals, ascending."""
+        return await self._system.telemetry.read(agent_id, kind=kind, since=since, limit=limit)
+
+    # --- incidents ---------------------------------------------------------------------------
+
+    async def incidents(
+        self, *, states: list[str] | None = None, subject: str | None = None, limit: int = 200
+    ) -> list[Incident]:
+        """Newest first."""
+        return await self._system.workflow.incidents(
+            states=states or (), subject=subject, limit=limit
+        )
+
+    def queue(self, state: State) -> list[Incident]:
+        """Open incidents in one state: the most severe first, then the oldest."""
+        found = [i for i in self._system.casework.open_incidents() if i.state is state]
+        return sorted(found, key=lambda i: (-i.severity, i.opened_at))
+
+    async def incident(self, incident_id: str) -> IncidentDetail:
+        """One incident, open or closed; raises NotFound."""
+        system = self._system
+        incident = await system.workflow.incident(incident_id)
+        if incident is None:
+            raise NotFound(f"no incident {incident_id}")
+        fences = await system.workflow.fences(standing_only=False)
+        return IncidentDetail(
+            incident=incident,
+            plan=list(incident.plan),
+            events=await system.workflow.events(incident_id=incident_id),
+            attempts=await system.workflow.healings(incident_id=incident_id),
+            trial=None if incident.is_fleet else system.probations.state(incident.agent_id),
+            fences=[fence for fence in fences if fence.incident_id == incident_id],
+        )
+
+    async def healings(self, limit: int = 200) -> list[Healing]:
+        """Newest first."""
+        return await self._system.workflow.healings(limit=limit)
+
+    async def events(self, after_seq: int, limit: int = 1000) -> list[IncidentEvent]:
+        """The run's log after a place in it."""
+        return await self._system.workflow.events(after_seq=after_seq, limit=limit)

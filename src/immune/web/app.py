@@ -1,0 +1,204 @@
+"""`WebDashboard`: the ASGI application, from the socket's side.
+
+Every request passes the guard, then goes to a plain ASGI callable (intake, events, page) or to
+Quart. The guard's headers are on every answer, whoever gave it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import structlog
+
+from immune import __version__
+from immune.clock import Clock
+from immune.desk import OperatorDesk
+from immune.errors import ImmuneError
+from immune.incidents.incident import Incident
+from immune.ports import IncidentEvent
+from immune.settings import ServerSettings
+from immune.supervisor import Supervisor
+from immune.views import Views
+from immune.vitals import Vital
+from immune.web.asgi import AsgiApp, Message, Receive, Scope, Send, respond
+from immune.web.body import ClientGone
+from immune.web.feed import EventFeed, FeedEvent
+from immune.web.guard import Guard, guarded_send
+from immune.web.ingest import VITALS_TYPES, VitalsIngest, VitalsTaken
+from immune.web.openapi import document
+from immune.web.orders import orders
+from immune.web.page import Page
+from immune.web.ports import Chaos, Collector, Intake
+from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of, unexpected
+from immune.web.reading import reading
+from immune.web.refusals import WrongMethod
+from immune.web.rest import rest
+from immune.web.route import Area, Route
+from immune.web.stream import EventStream
+from immune.web.traces import TracesIngest
+
+log = structlog.get_logger(__name__)
+
+
+class WebDashboard:
+    """The running system on HTTP: an ASGI application.
+
+    `committed` is to be among the casework's listeners, `run` called once the loop runs, and
+    `close` awaited before the orchestrator stops: it ends the streams and hands on held spans.
+    """
+
+    def __init__(
+        self,
+        *,
+        desk: OperatorDesk,
+        views: Views,
+        collector: Collector,
+        intake: Intake,
+        settings: ServerSettings,
+        clock: Clock,
+        chaos: Chaos | None = None,
+    ) -> None:
+        self._guard = Guard(settings.allowed_hosts)
+        self.feed = EventFeed(views, clock)
+        self._traces = TracesIngest(intake, collector, clock, settings)
+        page = Page()
+        self._front: dict[str, tuple[str, AsgiApp]] = {
+            "/api/vitals": ("POST", VitalsIngest(intake, collector, clock, settings)),
+            "/v1/traces": ("POST", self._traces),
+            "/api/events": ("GET", EventStream(self.feed)),
+            "/": ("GET", page),
+        }
+        self._page: AsgiApp = page
+        self.routes = [*reading(views, chaos), *orders(desk, chaos), *_in_front(), self._openapi()]
+        self.rest = rest(self.routes, views)
+        self._openapi_document = document(self.routes, __version__)
+
+    def committed(self, line: IncidentEvent, incident: Incident) -> None:
+        """A step of an incident was committed: to be called for each, in order."""
+        self.feed.committed(line, incident)
+
+    def run(self, supervisor: Supervisor) -> None:
+        """Start the tasks behind the feed and the traces."""
+        supervisor.start("event feed", self.feed.tick)
+        supervisor.start("traces", self._traces.tick)
+
+    async def close(self) -> None:
+        """End the streams and hand on what is held; raises Transient where it is not taken."""
+        self.feed.close()
+        await self._traces.close()
+
+    # --- ASGI --------------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:  # no websockets here
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = _Sending(guarded_send(scope, send))
+        try:
+            self._guard.check(scope)
+            await self._answering(scope)(scope, receive, sending)
+        except ClientGone:
+            return
+        except ImmuneError as error:
+            problem = problem_of(error)
+            await _problem(sending, problem, error)
+        except Exception:  # the last one who can: said to the log and the client
+            log.exception("request failed", method=scope["method"], path=scope["path"])
+            if sending.started:
+                raise
+            await _problem(sending, unexpected(), None)
+
+    def _answering(self, scope: Scope) -> AsgiApp:
+        path: str = scope["path"]
+        if path.startswith("/static/"):
+            method, app = "GET", self._page
+        elif path in self._front:
+            method, app = self._front[path]
+        else:
+            rest: Any = self.rest
+            return rest  # type: ignore[no-any-return]
+        asked = "GET" if scope["method"] == "HEAD" and app is self._page else scope["method"]
+        if asked != method:
+            raise WrongMethod(method)
+        return app
+
+    def _openapi(self) -> Route:
+        async def openapi() -> dict[str, Any]:
+            return self._openapi_document
+
+        return Route(
+            "GET", "/api/openapi.json", "This document", Area.READING, dict[str, Any], openapi
+        )
+
+
+class _Sending:
+    """A `send` that knows whether an answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        self.started = True
+        await self._send(message)
+
+
+async def _problem(send: Send, problem: Problem, error: ImmuneError | None) -> None:
+    await respond(
+        send,
+        problem.status,
+        msgspec.json.encode(problem),
+        PROBLEM_JSON,
+        extra_headers(problem, error),
+    )
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _in_front() -> list[Route]:
+    """The routes that are answered in front of Quart."""
+    return [
+        Route(
+            "POST",
+            "/api/vitals",
+            "Report steps: one, a list, or one a line",
+            Area.INTAKE,
+            VitalsTaken,
+            order=Vital | list[Vital],
+            order_types=tuple(sorted(VITALS_TYPES)),
+            status=202,
+            errors=(400, 413, 415, 422, 429, 503),
+        ),
+        Route(
+            "POST",
+            "/v1/traces",
+            "Report spans: OTLP over HTTP, in protobuf or JSON",
+            Area.INTAKE,
+            dict[str, Any],
+            order=dict[str, Any],
+            order_types=("application/json", "application/x-protobuf"),
+            errors=(400, 413, 415, 429, 503),
+        ),
+        Route(
+            "GET",
+            "/api/events",
+            "Every committed step, as server-sent events; Last-Event-ID resumes",
+            Area.EVENTS,
+            FeedEvent,
+            return_type="text/event-stream",
+            errors=(422,),
+        ),
+        Route("GET", "/", "The page", Area.PAGE, None, return_type="text/html"),
+    ]

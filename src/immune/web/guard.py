@@ -1,0 +1,105 @@
+"""What a browser must not be talked into: checks on every request, headers on every answer.
+
+A page of somebody else's, open in the operator's browser, can reach a server on loopback. The
+Host allow-list stops it from reading (DNS rebinding), Origin and content type from ordering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+from immune.errors import Forbidden
+from immune.web.asgi import JSON, Message, Scope, Send, header, headers_of, media_type
+from immune.web.refusals import WrongMediaType
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+
+
+def host_name(host: str) -> str:
+    """A Host header or an allowed name without its port: ``[::1]:8090`` -> ``[::1]``."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    if host.count(":") > 1:
+        return f"[{host}]"
+    return host.partition(":")[0].rstrip(".")
+
+
+class Guard:
+    """Refuses requests that a browser may have been talked into."""
+
+    def __init__(self, allowed_hosts: Iterable[str]) -> None:
+        self._allowed = frozenset(host_name(host) for host in allowed_hosts)
+
+    def check(self, scope: Scope) -> None:
+        """Raise Forbidden for a Host that is not ours, or an order from another origin."""
+        hosts = headers_of(scope, "host")
+        if len(hosts) != 1 or host_name(hosts[0]) not in self._allowed:
+            raise Forbidden(
+                f"the Host {', '.join(hosts) or '(none)'!r} is not one of ours; "
+                "server.allowed_hosts lists them"
+            )
+        if scope["method"] in SAFE_METHODS:
+            return
+        for origin in headers_of(scope, "origin"):
+            if _authority(origin) != _authority(f"{scope['scheme']}://{hosts[0]}", origin):
+                raise Forbidden(f"orders from the origin {origin!r} are not taken")
+
+
+def _authority(url: str, like: str = "") -> tuple[str, int | None] | None:
+    """Host and port of a URL, the port of the scheme where none is written.
+
+    With `like`, that one's scheme decides the port: behind a TLS proxy the browser says https and
+    the proxy http.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        scheme = urlsplit(like).scheme if like else parts.scheme
+    except ValueError:
+        return None
+    if not parts.hostname:
+        return None
+    return parts.hostname.lower(), port or {"http": 80, "https": 443}.get(scheme)
+
+
+def require_json(content_type: str) -> None:
+    """Raise WrongMediaType unless it is JSON: what no form of another page can send."""
+    if media_type(content_type) != JSON:
+        raise WrongMediaType(f"the content type is {content_type or 'missing'}; it must be {JSON}")
+
+
+def guarded_send(scope: Scope, send: Send) -> Send:
+    """Return a `send` that adds the security headers to the response."""
+    fixed: Sequence[tuple[bytes, bytes]] = SECURITY_HEADERS
+    # the page's own files change with a new version and are small: always asked for anew
+    static = scope["path"].startswith("/static/")
+    cache = (b"cache-control", b"no-cache" if static else b"no-store")
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            ours = {name for name, _ in (*fixed, cache)}
+            kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in ours]
+            message = {**message, "headers": [*kept, *fixed, cache]}
+        await send(message)
+
+    return sending
+
+
+def content_type(scope: Scope) -> str:
+    """The request's content type as it was sent."""
+    return header(scope, "content-type")

@@ -1,0 +1,89 @@
+"""``POST /api/vitals`` as plain ASGI: the hot path of intake.
+
+It answers after the vitals are durable. What is refused is refused item by item, the rest is kept;
+only where nothing could be taken is the answer a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from immune.clock import Clock
+from immune.columns import from_vitals
+from immune.settings import ServerSettings
+from immune.vitals import Refusal, Vital
+from immune.web import body
+from immune.web.asgi import Receive, Scope, Send, media_type, respond
+from immune.web.guard import content_type
+from immune.web.ports import Collector, Intake
+from immune.web.problem import PROBLEM_JSON, Problem
+from immune.web.refusals import WrongMediaType
+
+VITALS_TYPES = frozenset(
+    {
+        "application/json",
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+    }
+)
+
+
+class VitalsTaken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many vitals were taken, and which were not."""
+
+    accepted: int
+    refused: Sequence[Refusal] = msgspec.field(default_factory=list)
+    unknown_fields: Mapping[str, int] = msgspec.field(default_factory=dict)
+    """How often each field occurred that nobody knows; its values were not looked at."""
+
+
+class VitalsIngest:
+    """``POST /api/vitals``."""
+
+    def __init__(
+        self, intake: Intake, collector: Collector, clock: Clock, settings: ServerSettings
+    ) -> None:
+        self._intake = intake
+        self._collector = collector
+        self._clock = clock
+        self._limit = settings.body_max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._take(scope, receive)
+        if isinstance(answer, Problem):
+            await respond(send, answer.status, msgspec.json.encode(answer), PROBLEM_JSON)
+        else:
+            await respond(send, 202, msgspec.json.encode(answer))
+
+    async def _take(self, scope: Scope, receive: Receive) -> VitalsTaken | Problem:
+        sent_as = content_type(scope)
+        if media_type(sent_as) not in VITALS_TYPES:
+            raise WrongMediaType(
+                f"the content type is {sent_as or 'missing'}; "
+                "it must be application/json or application/x-ndjson"
+            )
+        raw = await body.read_plain(scope, receive, self._limit, self._intake.inflate)
+        decoded = self._intake.vitals(raw, received_at=self._clock.time(), content_type=sent_as)
+        if decoded.refused and not decoded.vitals:
+            first = decoded.refused[0]
+            return Problem(
+                type="urn:immune:problem:invalid-input",
+                title="Every vital was refused",
+                status=422,
+                detail=f"{len(decoded.refused)} refused; item {first.index}: "
+                f"{first.field} {first.reason}",
+                field=first.field,
+                refused=list(decoded.refused),
+            )
+        await take_in(self._collector, decoded.vitals)
+        return VitalsTaken(len(decoded.vitals), decoded.refused, decoded.unknown_fields)
+
+
+async def take_in(collector: Collector, vitals: Sequence[Vital]) -> None:
+    """Hand vitals on as columns; returns when they are durable."""
+    if vitals:
+        await collector.accept(from_vitals(vitals, collector.names))

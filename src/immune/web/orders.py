@@ -1,0 +1,212 @@
+"""What people order: the routes over `OperatorDesk`.
+
+Each order on an incident names the version that the person saw. A bulk order names every incident
+and its version; an empty one is refused, and never means all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated
+
+import msgspec
+
+from immune.desk import Decision, OperatorDesk, Outcome
+from immune.diagnosis.causes import Cause
+from immune.errors import InvalidInput, NotFound
+from immune.healing.actions import Action
+from immune.incidents.events import SYSTEM, Verdict
+from immune.incidents.incident import Incident
+from immune.modes import Mode
+from immune.quarantine import Fence
+from immune.web.ports import Chaos
+from immune.web.route import Area, Route
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Reason = Annotated[str, msgspec.Meta(max_length=4000)]
+OPERATOR = "operator"
+"""Who decided, until there are keys that say it."""
+
+
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every order says."""
+
+    who: Name = OPERATOR
+    why: Reason = ""
+
+    def __post_init__(self) -> None:
+        if self.who.strip().casefold() in ("", SYSTEM):
+            # an order by this name would count as the system's own decision
+            raise InvalidInput("who", f"{self.who!r} is no person's name")
+
+
+class Reject(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Reject the healing of an incident, as seen at this version; the agent stays fenced."""
+
+    version: int
+
+
+class Approve(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Approve the plan as shown at this version, or the part of it named by `plan`."""
+
+    version: int
+    plan: tuple[Action, ...] = ()
+    cause: Cause | None = None
+    """Corrects the diagnosis; it is learned from."""
+
+
+class HealNow(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Heal after a rejection, or, with an action, after the ladder was exhausted."""
+
+    version: int
+    action: Action | None = None
+
+
+class Release(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Let the agent go; for a fleet incident, close or accept it."""
+
+    version: int
+    verdict: Verdict
+    cause: Cause | None = None
+
+
+class Quarantine(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Fence an agent; say why."""
+
+
+class ReleaseHolds(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Lift the holds that people put on an agent."""
+
+
+class Bulk(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same order on several incidents. A bare list of decisions is taken too."""
+
+    decisions: list[Decision]
+
+
+class SetMode(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far the system may go: for all, for a type, or for one agent."""
+
+    mode: Mode
+    agent_type: str = ""
+    agent_id: str = ""
+
+
+class Infect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Infect an agent of the simulated fleet."""
+
+    agent_id: str
+    infection: str
+    strain: str | None = None
+
+
+class Infected(msgspec.Struct, frozen=True):
+    """What it got."""
+
+    agent_id: str
+    infection: str
+    strain: str
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """Either the agent's case, now contained, or a person's hold."""
+
+    incident: Incident | None = None
+    fence: Fence | None = None
+
+
+BulkOrder = list[Decision] | Bulk
+
+
+def orders(desk: OperatorDesk, chaos: Chaos | None) -> list[Route]:
+    """The routes that decide something."""
+
+    async def approve(incident_id: str, order: Approve) -> Incident:
+        return await desk.approve(
+            Decision(incident_id, order.version),
+            who=order.who,
+            why=order.why,
+            plan=order.plan,
+            cause=order.cause,
+        )
+
+    async def reject(incident_id: str, order: Reject) -> Incident:
+        return await desk.reject(Decision(incident_id, order.version), who=order.who, why=order.why)
+
+    async def heal_now(incident_id: str, order: HealNow) -> Incident:
+        return await desk.heal_now(
+            Decision(incident_id, order.version),
+            who=order.who,
+            why=order.why,
+            action=order.action,
+        )
+
+    async def release(incident_id: str, order: Release) -> Incident:
+        return await desk.release(
+            Decision(incident_id, order.version),
+            who=order.who,
+            why=order.why,
+            verdict=order.verdict,
+            cause=order.cause,
+        )
+
+    async def quarantine(agent_id: str, order: Quarantine) -> Quarantined:
+        done = await desk.quarantine(agent_id, who=order.who, why=order.why)
+        if isinstance(done, Incident):
+            return Quarantined(incident=done)
+        return Quarantined(fence=done)
+
+    async def release_holds(agent_id: str, order: ReleaseHolds) -> list[Fence]:
+        return await desk.release_hold(agent_id, who=order.who, why=order.why)
+
+    async def mode(order: SetMode) -> SetMode:
+        await desk.set_mode(order.mode, agent_type=order.agent_type, agent_id=order.agent_id)
+        return order
+
+    async def infect(order: Infect) -> Infected:
+        if chaos is None:
+            raise NotFound("there is no simulated fleet here: real agents are not infected")
+        given = chaos.inject(order.agent_id, order.infection, order.strain)
+        return Infected(order.agent_id, order.infection, given.strain)
+
+    def bulk(
+        give: Callable[..., Awaitable[Incident]],
+    ) -> Callable[..., Awaitable[list[Outcome]]]:
+        async def each(order: BulkOrder) -> list[Outcome]:
+            decisions, who, why = _read(order)
+            return await desk.bulk(decisions, lambda one: give(one, who=who, why=why))
+
+        return each
+
+    return [
+        _post("/api/incidents/{incident_id}/approve", Approve, Incident, approve),
+        _post("/api/incidents/{incident_id}/reject", Reject, Incident, reject),
+        _post("/api/incidents/{incident_id}/heal-now", HealNow, Incident, heal_now),
+        _post("/api/incidents/{incident_id}/release", Release, Incident, release),
+        _post("/api/approve", BulkOrder, list[Outcome], bulk(desk.approve), "Approve several"),
+        _post("/api/reject", BulkOrder, list[Outcome], bulk(desk.reject), "Reject several"),
+        _post("/api/heal-now", BulkOrder, list[Outcome], bulk(desk.heal_now), "Heal several now"),
+        _post("/api/agents/{agent_id}/quarantine", Quarantine, Quarantined, quarantine),
+        _post("/api/agents/{agent_id}/release", ReleaseHolds, list[Fence], release_holds),
+        _post("/api/mode", SetMode, SetMode, mode),
+        _post("/api/chaos", Infect, Infected, infect),
+    ]
+
+
+def _read(order: list[Decision] | Bulk) -> tuple[Sequence[Decision], str, str]:
+    if isinstance(order, Bulk):
+        return order.decisions, order.who, order.why
+    return order, OPERATOR, ""
+
+
+def _post(
+    path: str,
+    order: object,
+    returns: object,
+    handler: Callable[..., Awaitable[object]],
+    summary: str = "",
+) -> Route:
+    said = summary or (order.__doc__ or "").partition("\n")[0].rstrip(".")
+    conflict = (409,) if "{incident_id}" in path else ()
+    errors = (400, 404, *conflict, 413, 415, 422, 503)
+    return Route("POST", path, said, Area.ORDERS, returns, handler, order=order, errors=errors)

@@ -1,0 +1,82 @@
+"""What OTLP over HTTP is answered: ExportTraceServiceResponse and Status, in both encodings.
+
+Both messages are two fields long, so they are written here by hand:
+``ExportTraceServiceResponse{1: ExportTracePartialSuccess{1: int64 rejected_spans, 2: string
+error_message}}`` and ``google.rpc.Status{1: int32 code, 2: string message}``. The code is left out,
+as the HTTP status says it already.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Answer(Protocol):
+    """One encoding of the answers."""
+
+    media_type: str
+
+    def success(self, rejected_spans: int, message: str) -> bytes:
+        """An ExportTraceServiceResponse; with a partial success where something was rejected."""
+
+    def status(self, message: str) -> bytes:
+        """A Status: why the whole request was refused."""
+
+
+class _Protobuf:
+    media_type = "application/x-protobuf"
+
+    def success(self, rejected_spans: int, message: str) -> bytes:
+        partial = b""
+        if rejected_spans:
+            partial += b"\x08" + _varint(rejected_spans)
+        if message:
+            partial += _text(2, message)
+        return b"\x0a" + _varint(len(partial)) + partial if partial else b""
+
+    def status(self, message: str) -> bytes:
+        return _text(2, message)
+
+
+class _Json:
+    media_type = "application/json"
+
+    def success(self, rejected_spans: int, message: str) -> bytes:
+        if not rejected_spans and not message:
+            return b"{}"
+        # protobuf's JSON writes 64-bit integers as strings
+        partial = {"rejectedSpans": str(rejected_spans), "errorMessage": message}
+        return msgspec.json.encode({"partialSuccess": partial})
+
+    def status(self, message: str) -> bytes:
+        return msgspec.json.encode({"message": message})
+
+
+JSON_ANSWER: Answer = _Json()
+_PROTOBUF_ANSWER: Answer = _Protobuf()
+_ANSWERS: dict[str, Answer] = {
+    "application/json": JSON_ANSWER,
+    "application/x-protobuf": _PROTOBUF_ANSWER,
+    "application/protobuf": _PROTOBUF_ANSWER,
+}
+
+
+def encoding_of(media_type: str) -> Answer | None:
+    """The encoding that a request of this type is answered in; None for a type not known."""
+    return _ANSWERS.get(media_type)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _text(field: int, text: str) -> bytes:
+    data = text.encode()
+    return bytes([field << 3 | 2]) + _varint(len(data)) + data

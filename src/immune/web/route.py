@@ -1,0 +1,126 @@
+"""One route as data: what is asked for, what is answered, who answers.
+
+The same table makes the Quart routes and the OpenAPI document, so neither can know of a route that
+the other does not. A handler is a coroutine that takes the path's parts by name, the decoded
+`query` and `order` where the route has them, and returns a record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from quart import Quart, Response, request
+from werkzeug.datastructures import MultiDict
+from werkzeug.routing import BaseConverter
+
+from immune.errors import InvalidInput
+from immune.web.guard import require_json
+from immune.web.problem import invalid
+
+Handler = Callable[..., Awaitable[object]]
+
+
+class Area(enum.StrEnum):
+    """How the routes are grouped in the document."""
+
+    READING = "reading"
+    ORDERS = "orders"
+    INTAKE = "intake"
+    EVENTS = "events"
+    PAGE = "page"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """One method on one path."""
+
+    method: str
+    path: str
+    """With ``{agent_id}`` for any text, slashes too, and ``{incident_id}`` for one segment."""
+    summary: str
+    area: Area
+    returns: Any
+    """The type of the answer's body."""
+    handler: Handler | None = None
+    """None where an ASGI callable in front of Quart answers."""
+    query: type[msgspec.Struct] | None = None
+    order: Any = None
+    """The type of the request's body; None where it has none."""
+    order_types: tuple[str, ...] = ("application/json",)
+    return_type: str = "application/json"
+    status: int = 200
+    errors: tuple[int, ...] = ()
+
+
+class AgentIdConverter(BaseConverter):
+    """An agent's id in a path: any text; ids like ``service/agent`` have slashes."""
+
+    part_isolating = False
+    regex = r".+?"
+    weight = 200
+
+
+def bind(app: Quart, route: Route) -> None:
+    """Make Quart answer `route`."""
+    handler = route.handler
+    assert handler is not None, f"{route.path} has no handler"
+
+    async def view(**parts: Any) -> Response:
+        if route.query is not None:
+            parts["query"] = read_query(request.args, route.query)
+        if route.order is not None:
+            parts["order"] = await read_order(route.order)
+        answer = await handler(**parts)
+        return Response(
+            msgspec.json.encode(answer), status=route.status, content_type=route.return_type
+        )
+
+    path = route.path.replace("{agent_id}", "<agent:agent_id>")
+    app.add_url_rule(
+        path.replace("{incident_id}", "<incident_id>"),
+        endpoint=f"{route.method} {route.path}",
+        view_func=view,
+        methods=[route.method],
+    )
+
+
+async def read_order(order: Any) -> Any:
+    """Decode the request's body; raises InvalidInput naming the field."""
+    require_json(request.headers.get("content-type", ""))
+    body = await request.get_data(as_text=False)
+    if not body.strip():
+        raise InvalidInput("body", "is empty: an order says what it is about")
+    try:
+        return msgspec.json.decode(body, type=order)
+    except msgspec.ValidationError as fault:
+        raise invalid(fault) from fault
+    except msgspec.DecodeError as fault:
+        raise InvalidInput("body", f"is not JSON: {fault}") from fault
+
+
+def read_query(args: MultiDict[str, str], query: type[msgspec.Struct]) -> msgspec.Struct:
+    """Decode the query; a field of several values may be repeated or written with commas."""
+    several = {
+        field.name for field in msgspec.structs.fields(query) if isinstance(field.default, tuple)
+    }
+    values: dict[str, object] = {}
+    for name, texts in args.lists():
+        if name in several:
+            values[name] = [part for text in texts for part in text.split(",") if part]
+        elif len(texts) > 1:
+            raise InvalidInput(name, "is given more than once")
+        else:
+            values[name] = texts[0]
+    return _convert(values, query)
+
+
+def _convert(values: Mapping[str, object], query: type[msgspec.Struct]) -> msgspec.Struct:
+    try:
+        # strict=False reads numbers from the query's text
+        return msgspec.convert(values, query, strict=False)
+    except msgspec.ValidationError as fault:
+        raise invalid(fault) from fault

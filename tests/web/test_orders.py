@@ -1,0 +1,144 @@
+"""What people order over HTTP: refused with the field's name, recorded, never doubled."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.conftest import Site
+
+
+async def test_an_approval_names_the_version_that_was_seen(site: Site) -> None:
+    """The case moves on, and who decided stands in its timeline."""
+    case = await site.case()
+    order = {"version": case.version, "who": "ann", "why": "go on"}
+    answer = await site.client.post(f"/api/incidents/{case.id}/approve", json=order)
+    assert answer.status_code == 200
+    assert answer.json()["state"] == "healing"
+    timeline = (await site.client.get(f"/api/incidents/{case.id}")).json()["events"]
+    assert (timeline[-1]["event"]["type"], timeline[-1]["event"]["who"]) == ("approved", "ann")
+
+
+async def test_the_slower_of_two_people_sees_what_happened_meanwhile(site: Site) -> None:
+    """409, with the incident as it is now."""
+    case = await site.case()
+    path = f"/api/incidents/{case.id}"
+    await site.client.post(f"{path}/reject", json={"version": case.version})
+    late = await site.client.post(f"{path}/approve", json={"version": case.version})
+    assert late.status_code == 409
+    assert late.headers["content-type"] == "application/problem+json"
+    problem = late.json()
+    assert problem["type"] == "urn:immune:problem:stale-version"
+    assert problem["current"]["state"] == "rejected"
+    assert problem["current"]["version"] == case.version + 1
+
+
+async def test_a_closed_incident_is_a_conflict_not_a_riddle(site: Site) -> None:
+    """Nothing is left to decide, and the answer says so; what never was is not found."""
+    case = await site.case()
+    path = f"/api/incidents/{case.id}"
+    let_go = {"version": case.version, "verdict": "false_alarm"}
+    assert (await site.client.post(f"{path}/release", json=let_go)).status_code == 200
+    late = await site.client.post(f"{path}/approve", json={"version": case.version})
+    assert (late.status_code, late.json()["current"]["state"]) == (409, "dismissed")
+    never = await site.client.post("/api/incidents/inc-99/approve", json={"version": 1})
+    assert never.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("order", "status", "field"),
+    [
+        ({}, 422, "version"),
+        ({"version": "four"}, 422, "version"),
+        ({"version": 3, "force": True}, 422, "force"),
+        ({"version": 3, "plan": ["pray"]}, 422, "plan[...]"),
+        ({"version": 3, "plan": ["wait"]}, 422, "plan"),
+        ({"version": 3, "cause": "bad luck"}, 422, "cause"),
+        ({"version": 3, "who": "System"}, 422, "who"),
+        ({"version": 3, "who": " "}, 422, "who"),
+        ([], 422, "body"),
+    ],
+)
+async def test_a_wrong_field_is_named(
+    site: Site, order: object, status: int, field: str
+) -> None:
+    """An order that is not understood in full is not carried out."""
+    case = await site.case()
+    answer = await site.client.post(f"/api/incidents/{case.id}/approve", json=order)
+    problem = answer.json()
+    assert problem["field"] == field
+    assert problem["status"] == answer.status_code
+    assert answer.status_code == (400 if field == "body" else status)
+    assert site.system.orchestrator.casework.get(case.id) == case
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "heal-now"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"decisions": []}', b"null"])
+async def test_an_empty_bulk_order_never_means_all(site: Site, verb: str, body: bytes) -> None:
+    """It is refused, and every case stays as it was."""
+    case = await site.case()
+    answer = await site.client.post(
+        f"/api/{verb}", content=body, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code in (400, 422)
+    assert site.system.orchestrator.casework.get(case.id) == case
+
+
+async def test_a_bulk_order_answers_item_by_item(site: Site) -> None:
+    """One that is refused stops no other."""
+    first, second = await site.case("a"), await site.case("b")
+    order = [
+        {"incident_id": first.id, "version": first.version - 1},
+        {"incident_id": second.id, "version": second.version},
+    ]
+    answer = await site.client.post("/api/reject", json=order)
+    assert answer.status_code == 200
+    refused, done = answer.json()
+    assert "is at version" in refused["error"]
+    assert refused["incident"] is None
+    assert done["incident"]["state"] == "rejected"
+    named = {"decisions": order[:1], "who": "ann", "why": "no"}
+    assert (await site.client.post("/api/reject", json=named)).status_code == 200
+
+
+async def test_an_agent_is_held_and_let_go_by_hand(site: Site) -> None:
+    """Ids with slashes are ids; a hold needs a reason; it is lifted by a person."""
+    await site.agent("team/billing agent?")
+    path = "/api/agents/team%2Fbilling%20agent%3F"
+    no_reason = await site.client.post(f"{path}/quarantine", json={"who": "ann"})
+    assert (no_reason.status_code, no_reason.json()["field"]) == (422, "why")
+    held = await site.client.post(f"{path}/quarantine", json={"who": "ann", "why": "odd mails"})
+    assert held.json()["fence"]["by"] == "ann"
+    detail = (await site.client.get(path)).json()
+    assert detail["agent"]["state"] == "held"
+    freed = await site.client.post("/api/agents/team/billing agent%3F/release", json={})
+    assert [fence["lifted_at"] is None for fence in freed.json()] == [False]
+    again = await site.client.post(f"{path}/release", json={})
+    assert again.status_code == 404
+
+
+async def test_the_mode_is_set_for_all_for_a_type_or_for_an_agent(site: Site) -> None:
+    """The narrowest holds; an unknown word is refused."""
+    await site.agent("a", "coder")
+    for order in (
+        {"mode": "observe"},
+        {"mode": "ask", "agent_type": "coder"},
+        {"mode": "enforce", "agent_id": "a"},
+    ):
+        assert (await site.client.post("/api/mode", json=order)).status_code == 200
+    status = (await site.client.get("/api/status")).json()
+    assert (status["mode"], status["modes_by_type"]) == ("observe", {"coder": "ask"})
+    assert (await site.client.get("/api/agents/a")).json()["agent"]["mode"] == "enforce"
+    wrong = await site.client.post("/api/mode", json={"mode": "panic"})
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "mode")
+
+
+async def test_only_a_simulated_fleet_can_be_infected(site: Site, demo_site: Site) -> None:
+    """Real agents: 404. The demo: done, and its capabilities say so beforehand."""
+    order = {"agent_id": "a", "infection": "tool_loop"}
+    assert (await site.client.post("/api/chaos", json=order)).status_code == 404
+    assert not (await site.client.get("/api/capabilities")).json()["simulated"]
+    done = await demo_site.client.post("/api/chaos", json=order)
+    assert done.json() == {**order, "strain": "planner"}
+    assert demo_site.infections.given == [("a", "tool_loop", None)]
+    said = (await demo_site.client.get("/api/capabilities")).json()
+    assert said["infections"] == {"tool_loop": ["planner"]}
