@@ -124,6 +124,22 @@ def test_unknown(shown: Finding) -> None:
     assert best.confidence < 0.7
 
 
+@pytest.mark.parametrize(
+    ("limit", "cause"),
+    [
+        ("cost_usd 3.10 in one hour, limit 3.00", Cause.COST_OVERRUN),
+        ("tokens 900,000 in one session, limit 800,000", Cause.COST_OVERRUN),
+        ("tool_calls 61 in one step, limit 60", Cause.INFINITE_LOOP),
+    ],
+)
+@pytest.mark.parametrize("effects", [True, False])
+def test_hard_limit_names_its_cause(limit: str, cause: Cause, effects: bool) -> None:
+    """A ceiling passed before any metric stands out still points somewhere."""
+    unreported = frozenset() if effects else frozenset(M)
+    shown = finding(facts=Facts(limit=limit), source=Source.HARD_LIMIT, unreported=unreported)
+    assert Diagnostician().diagnose(shown).cause is cause
+
+
 def test_nothing_found_is_unknown() -> None:
     """A person's quarantine without a finding has a diagnosis too, so that it has a ladder."""
     assert Diagnostician().unknown().cause is Cause.UNKNOWN

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from immune.assemble import System
+from immune.casework import Casework
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
@@ -18,7 +20,9 @@ class Stage:
         given = {"warmup_s": 0, "chaos": "none", "operator": "absent", "seed": 3, **options}
         self.simulation = Simulation(SimulateOptions(**given))  # type: ignore[arg-type]
         self.lines: list[tuple[IncidentEvent, Incident]] = []
-        self.system = self.simulation.system
+        self._listen()
+
+    def _listen(self) -> None:
         self.casework.listeners.append(lambda line, case: self.lines.append((line, case)))
 
     async def __aenter__(self) -> Stage:
@@ -26,11 +30,21 @@ class Stage:
         await self.system.orchestrator.start()
         return self
 
+    async def crash(self) -> None:
+        """Go on with a new system on the same stores; what was learned had just been saved."""
+        await self.system.orchestrator.checkpoint(everything=True)
+        await self.simulation.restart()
+        self._listen()
+
+    @property
+    def system(self) -> System:
+        return self.simulation.system
+
     async def __aexit__(self, *fault: object) -> None:
         await self.simulation.workflow.close()
 
     @property
-    def casework(self):  # type: ignore[no-untyped-def]
+    def casework(self) -> Casework:
         return self.system.orchestrator.casework
 
     @property
@@ -51,6 +65,12 @@ class Stage:
 
     def infect(self, agent_id: str, infection: str, strain: str | None = None) -> None:
         self.simulation.chaos.inject(agent_id, infection, strain)
+
+    def open_case(self, agent_id: str) -> Incident:
+        """The agent's open incident."""
+        case = self.casework.open_of(agent_id)
+        assert case is not None, f"{agent_id} has no open incident"
+        return case
 
     def case(self, agent_id: str) -> Incident | None:
         """The agent's latest incident, open or closed."""

@@ -70,12 +70,12 @@ async def test_a_no_keeps_the_fence_until_heal_now() -> None:
         sick = stage.agents[0]
         stage.infect(sick, "full_meltdown")
         assert await stage.play(60, lambda: stage.state(sick) is State.AWAITING_APPROVAL)
-        case = stage.casework.open_of(sick)
+        case = stage.open_case(sick)
         await stage.system.desk.reject(Decision(case.id, case.version), who="ann")
         await stage.play(600)
         assert stage.state(sick) is State.REJECTED
         assert "applied" not in stage.happened(sick)
-        case = stage.casework.open_of(sick)
+        case = stage.open_case(sick)
         await stage.system.desk.heal_now(Decision(case.id, case.version), who="ann")
         assert await stage.play(1500, lambda: stage.state(sick) is State.RESOLVED)
 
@@ -134,8 +134,8 @@ async def test_the_default_brake_holds() -> None:
         assert [stage.state(agent) for agent in held] == [State.SUSPECTED] * 3
         assert [case.subject.kind for case in stage.fleet_cases()] == ["brake"]
         # a slot frees: the most severe of those held back goes first
-        worst = max(held, key=lambda agent: stage.casework.open_of(agent).severity)
-        freed = stage.casework.open_of(next(iter(stage.fenced())))
+        worst = max(held, key=lambda agent: stage.open_case(agent).severity)
+        freed = stage.open_case(next(iter(stage.fenced())))
         await stage.system.desk.release(
             Decision(freed.id, freed.version), who="ann", verdict=e.Verdict.FALSE_ALARM
         )

@@ -12,7 +12,8 @@ import pytest
 
 from immune.assemble import System, assemble
 from immune.clock import ManualClock
-from immune.columns import Names, from_vitals
+from immune.columns import Names, VitalColumns, from_vitals
+from immune.errors import Transient
 from immune.healing.actions import Rung
 from immune.incidents import events as e
 from immune.incidents.incident import Incident, Subject
@@ -24,6 +25,7 @@ from immune.intake.salt import Salt
 from immune.intake.vitals_json import decode
 from immune.modes import Mode
 from immune.settings import ServerSettings, Settings
+from immune.telemetry import TelemetryCollector
 from immune.testing import MemoryTelemetry, MemoryWorkflow, RecordingNotifier, ScriptedLink
 from immune.vitals import Vital
 from immune.web import Intake, WebDashboard
@@ -42,12 +44,31 @@ class Given(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
+class Gate:
+    """The collector, behind a gate that a test can close."""
+
+    collector: TelemetryCollector
+    fault: Transient | None = None
+
+    @property
+    def names(self) -> Names:
+        return self.collector.names
+
+    async def accept(self, columns: VitalColumns) -> None:
+        if self.fault is not None:
+            raise self.fault
+        await self.collector.accept(columns)
+
+
+@dataclass(slots=True)
 class Infections:
     """A stand-in for the simulated fleet's chaos: notes what it was asked for."""
 
     given: list[tuple[str, str, str | None]] = field(default_factory=list)
 
     def inject(self, agent_id: str, infection: str, strain: str | None = None) -> Given:
+        if infection == "gremlin":
+            raise RuntimeError("the secret is 42")
         self.given.append((agent_id, infection, strain))
         return Given(strain or "planner")
 
@@ -62,6 +83,7 @@ class Site:
     clock: ManualClock
     telemetry: MemoryTelemetry
     infections: Infections
+    gate: Gate
 
     async def agent(self, agent_id: str = "a", agent_type: str = "coder") -> None:
         """An agent reports once."""
@@ -126,10 +148,11 @@ async def _site(chaos: bool) -> AsyncIterator[Site]:
     await system.orchestrator.start()
     salt = Salt(b"salt")
     infections = Infections()
+    gate = Gate(system.collector)
     dashboard = WebDashboard(
         desk=system.desk,
         views=system.views,
-        collector=system.collector,
+        collector=gate,
         intake=Intake(
             vitals=partial(decode, salt=salt, max_bytes=BODY_MAX, max_items=ITEMS_MAX),
             spans=partial(decode_traces, salt=salt),
@@ -143,7 +166,7 @@ async def _site(chaos: bool) -> AsyncIterator[Site]:
     system.orchestrator.casework.listeners.append(dashboard.committed)
     transport = httpx2.ASGITransport(app=dashboard)  # type: ignore[arg-type]
     async with httpx2.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
-        yield Site(system, dashboard, client, clock, telemetry, infections)
+        yield Site(system, dashboard, client, clock, telemetry, infections, gate)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ async def test_a_closed_incident_is_a_conflict_not_a_riddle(site: Site) -> None:
         ({}, 422, "version"),
         ({"version": "four"}, 422, "version"),
         ({"version": 3, "force": True}, 422, "force"),
-        ({"version": 3, "plan": ["pray"]}, 422, "plan[...]"),
+        ({"version": 3, "plan": ["pray"]}, 422, "plan[0]"),
         ({"version": 3, "plan": ["wait"]}, 422, "plan"),
         ({"version": 3, "cause": "bad luck"}, 422, "cause"),
         ({"version": 3, "who": "System"}, 422, "who"),

@@ -52,6 +52,14 @@ METRIC_OF: dict[Sign, Metric] = {
 }
 """The signs that are read off one metric."""
 
+LIMIT_SIGNS: dict[str, tuple[Sign, ...]] = {
+    "latency_ms": (Sign.LATENCY,),
+    "tokens": (Sign.INPUT_TOKENS,),
+    "cost_usd": (Sign.COST_ONLY,),
+    "tool_calls": (Sign.TOOL_CALLS, Sign.MANY_CALLS),
+}
+"""What a passed ceiling shows, by the first word of its description: an agent may be over the
+hour's budget before any metric stands out."""
 MANY_CALLS_RATIO = 3.8
 """Between an injection's calls (1.5 to 3 times normal) and a loop's (5 to 11), in logs."""
 SHARED_SHARE = 0.25
@@ -63,6 +71,7 @@ a dearer model is several times dearer."""
 
 # How sure a sign is: flagged by the onset scan or not, and moved clearly or not.
 _SURE, _LIKELY, _PERHAPS, _UNLIKELY = 0.97, 0.6, 0.4, 0.02
+_LIMIT = 0.8
 
 
 def size(effect: MetricEffect) -> float:
@@ -121,6 +130,9 @@ def read(finding: Finding, fleet_share: float = 0.0) -> Signs:
     if calls is not None and signs[Sign.TOOL_CALLS] >= 0.5:
         steep = 4.0 * math.log(max(calls.ratio, 1e-9) / MANY_CALLS_RATIO)
         signs[Sign.MANY_CALLS] = 1.0 / (1.0 + math.exp(-max(min(steep, 30.0), -30.0)))
+    for words in (facts.limit or "").split("; "):
+        for sign in LIMIT_SIGNS.get(words.partition(" ")[0], ()):
+            signs[sign] = max(signs.get(sign, 0.0), _LIMIT)
     for sign, seen in (
         (Sign.PROMPT_CHANGED, facts.prompt_hash_changed),
         (Sign.MODEL_CHANGED, facts.model_changed),
@@ -154,8 +166,9 @@ def pattern(finding: Finding, signs: Signs) -> str:
     up: dict[Sign, MetricEffect] = {}
     for least in (0.5, _PERHAPS):  # what was overlooked is named only where nothing else is
         for sign in _PATTERN_ORDER if not up else ():
-            if signs.get(sign, 0.0) >= least:
-                up[sign] = effects[METRIC_OF.get(sign, Metric.COST_USD).label]
+            effect = effects.get(METRIC_OF.get(sign, Metric.COST_USD).label)
+            if effect is not None and signs.get(sign, 0.0) >= least:
+                up[sign] = effect
     plain = {sign: effect for sign, effect in up.items() if _is_plain(effect)}
     moved = {sign: size(effect) for sign, effect in (plain or up).items()}
     most = max((moved[s] for s in moved if s not in _FAILURES), default=0.0)

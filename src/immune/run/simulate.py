@@ -101,16 +101,8 @@ class Simulation:
         self.operator = Operator(options.operator)
         self.workflow = SqlStore("sqlite+aiosqlite:///:memory:", run_id="simulation")
         self.telemetry = MemoryTelemetry(self.names)
-        self.system: System = assemble(
-            options.settings(),
-            clock=self.clock,
-            names=self.names,
-            workflow=self.workflow,
-            telemetry=self.telemetry,
-            link=SimulatedLink(self.fleet, self.clock),
-            notifier=LogNotifier(),
-        )
-        self.system.orchestrator.casework.listeners.append(self.scoreboard.record)
+        self._link = SimulatedLink(self.fleet, self.clock)
+        self.system = self._assemble()
         self.witnesses: list[Callable[[VitalColumns], None]] = []
         """Called with the vitals of each second: what a rival would see."""
         self.simulator_cpu_s = 0.0
@@ -119,6 +111,24 @@ class Simulation:
         """All of the run's, once it is over."""
         self.events: list[IncidentEvent] = []
         """All of the run's, once it is over."""
+
+    def _assemble(self) -> System:
+        system = assemble(
+            self.options.settings(),
+            clock=self.clock,
+            names=self.names,
+            workflow=self.workflow,
+            telemetry=self.telemetry,
+            link=self._link,
+            notifier=LogNotifier(),
+        )
+        system.orchestrator.casework.listeners.append(self.scoreboard.record)
+        return system
+
+    async def restart(self) -> None:
+        """Go on with a new system on the same stores, as after the death of the process."""
+        self.system = self._assemble()
+        await self.system.orchestrator.start()
 
     async def run(self) -> None:
         """Run it all."""

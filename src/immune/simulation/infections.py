@@ -73,13 +73,17 @@ class Wound(msgspec.Struct, frozen=True):
 
     def mends(self) -> float:
         """Draw when something broken in the world will be well again."""
-        return self.now + float(self.rng.exponential(MENDS_AFTER_S))
+        return self.now + MENDS_LEAST_S + float(self.rng.exponential(MENDS_AFTER_S - MENDS_LEAST_S))
 
     def a_tool(self) -> int:
         """Draw one of the own tools that the agent may use."""
         allowed = np.flatnonzero(self.state.allowed[self.i, :TOOLS_EACH])
         return int(self.rng.choice(allowed))
 
+
+MENDS_LEAST_S = 300.0
+"""Seconds that a broken tool, endpoint or model stays broken at the least: what mends by itself
+within seconds is a hiccup, and nobody's infection."""
 
 MENDS_AFTER_S = 600.0
 """Mean time until a sick tool or endpoint recovers: a treatment lifted after 30 minutes mostly

@@ -1,0 +1,97 @@
+"""What can be read, and how a wrong question is answered."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.conftest import Site
+
+
+async def test_agents_are_found_by_state_type_and_words(site: Site) -> None:
+    """Filters are joined by and; a limit cuts the list."""
+    await site.agent("shop/clerk", "support")
+    await site.agent("builder", "coder")
+
+    async def ids(query: str) -> list[str]:
+        answer = await site.client.get(f"/api/agents?{query}")
+        return [agent["agent_id"] for agent in answer.json()]
+
+    assert await ids("") == ["builder", "shop/clerk"]
+    assert await ids("type=coder") == ["builder"]
+    assert await ids("search=SHOP") == ["shop/clerk"]
+    assert await ids("state=healthy,learning&limit=1") == ["builder"]
+    assert await ids("state=held") == []
+
+
+async def test_an_id_with_slashes_is_one_id(site: Site) -> None:
+    """Written plainly or escaped, and its vitals beside it."""
+    await site.agent("shop/clerk")
+    for path in ("/api/agents/shop/clerk", "/api/agents/shop%2Fclerk"):
+        assert (await site.client.get(path)).json()["agent"]["agent_id"] == "shop/clerk"
+    vitals = (await site.client.get("/api/agents/shop/clerk/vitals?kind=run&limit=5")).json()
+    assert [vital["latency_ms"] for vital in vitals] == [500.0]
+
+
+async def test_incidents_are_found_by_state_and_agent(site: Site) -> None:
+    """``open`` stands for all open states."""
+    case = await site.case("a")
+    await site.case("b", asks="")
+
+    async def ids(path: str) -> list[str]:
+        return [incident["id"] for incident in (await site.client.get(path)).json()]
+
+    assert await ids("/api/incidents?state=awaiting_approval") == [case.id]
+    assert len(await ids("/api/incidents?state=open")) == 2
+    assert await ids("/api/incidents?agent=a") == [case.id]
+    assert await ids("/api/incidents?state=resolved&state=dismissed") == []
+    assert await ids("/api/pending") == [case.id]
+    assert await ids("/api/rejected") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field"),
+    [
+        ("/api/agents?state=grumpy", 422, "state"),
+        ("/api/agents?limit=0", 422, "limit"),
+        ("/api/agents?limit=many", 422, "limit"),
+        ("/api/agents?limit=1&limit=2", 422, "limit"),
+        ("/api/agents?colour=red", 422, "colour"),
+        ("/api/incidents?state=sleeping", 422, "state"),
+        ("/api/agents/nobody", 404, None),
+        ("/api/incidents/inc-99", 404, None),
+        ("/api/nowhere", 404, None),
+        ("/api/mode", 405, None),
+    ],
+)
+async def test_a_wrong_question_is_told_what_is_wrong(
+    site: Site, path: str, status: int, field: str | None
+) -> None:
+    """Every error is a problem document; a wrong field is named."""
+    answer = await site.client.get(path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["status"], problem.get("field")) == (status, field)
+    assert problem["title"]
+    assert problem["detail"]
+
+
+async def test_a_fault_of_ours_tells_nothing_of_our_inside(demo_site: Site) -> None:
+    """500, the same to everybody; the log has the rest."""
+    order = {"agent_id": "a", "infection": "gremlin"}
+    answer = await demo_site.client.post("/api/chaos", json=order)
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "42" not in answer.text
+
+
+async def test_the_page_comes_in_one_piece(site: Site) -> None:
+    """Everything that it loads is there, and comes from here."""
+    page = await site.client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert "<style" not in page.text
+    assert " style=" not in page.text
+    head = await site.client.head("/")
+    assert (head.status_code, head.content) == (200, b"")
