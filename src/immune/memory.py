@@ -74,6 +74,15 @@ class _Own(msgspec.Struct):
     last_cured: bool
 
 
+class _Bout(msgspec.Struct):
+    """An agent's latest incident of one cause: what failed in it, and what cured it."""
+
+    incident_id: str
+    failed: list[Action]
+    cured_by: Action | None = None
+    cured_at: float = 0.0
+
+
 class _Course(msgspec.Struct):
     """One incident so far: the attempts taken in, and what failed of them."""
 
@@ -94,6 +103,7 @@ class ImmuneMemory:
         self._patterns: defaultdict[tuple[str, str, Action], Record] = defaultdict(Record)
         self._places: defaultdict[tuple[str, str, Action, Failed], Record] = defaultdict(Record)
         self._agents: defaultdict[str, dict[tuple[str, Action], _Own]] = defaultdict(dict)
+        self._bouts: defaultdict[str, dict[str, _Bout]] = defaultdict(dict)
         self._courses: dict[str, _Course] = {}
 
     def load(self, healings: Iterable[Healing]) -> None:
@@ -128,6 +138,13 @@ class ImmuneMemory:
         own.record.count(cured)
         own.last_at = healing.ended_at if healing.ended_at is not None else healing.ordered_at
         own.last_cured = cured
+        bout = self._bouts[healing.agent_id].get(cause)
+        if bout is None or bout.incident_id != healing.incident_id:
+            bout = self._bouts[healing.agent_id][cause] = _Bout(healing.incident_id, [])
+        if cured:
+            bout.cured_by, bout.cured_at = action, own.last_at
+        else:
+            bout.failed.append(action)
         return True
 
     def chance(
@@ -162,13 +179,38 @@ class ImmuneMemory:
         doubt = self._params.doubt * math.sqrt(chance * (1.0 - chance) / (outcomes + 1.0))
         return max(chance, min(chance + doubt, defaults.expected_cure(cause, action)))
 
-    def order(self, cause: Cause, pattern: str, actions: Sequence[Action]) -> list[Action]:
+    def order(
+        self,
+        cause: Cause,
+        pattern: str,
+        actions: Sequence[Action],
+        agent_id: str = "",
+        now: float = 0.0,
+    ) -> list[Action]:
         """Return `actions` in the order of the least expected disruption until the cure.
 
-        Without outcomes that is the default order; equals keep the order that they came in.
+        Without outcomes that is the default order; equals keep the order that they came in. What
+        cured the same cause on the agent within the last days goes before what had failed then.
         """
         if not self.enabled:
             return sorted(actions, key=_default_place(cause))
+        ordered = self._least_disruption(cause, pattern, actions)
+        bout = self._bouts.get(agent_id, {}).get(cause)
+        if bout is None or bout.cured_by not in ordered or not self._recent(bout.cured_at, now):
+            return ordered
+        place = ordered.index(bout.cured_by)
+        first = min(
+            [ordered.index(action) for action in bout.failed if action in ordered] + [place]
+        )
+        ordered.insert(first, ordered.pop(place))
+        return ordered
+
+    def _recent(self, at: float, now: float) -> bool:
+        return now - at < self._params.ban_s
+
+    def _least_disruption(
+        self, cause: Cause, pattern: str, actions: Sequence[Action]
+    ) -> list[Action]:
         offered = sorted(actions, key=_default_place(cause))
         best: dict[Failed, tuple[float, Action | None]] = {}
 
@@ -196,15 +238,21 @@ class ImmuneMemory:
     def banned(self, agent_id: str, cause: Cause, action: Action, now: float) -> str:
         """Why `action` is not repeated on the agent, in words; empty where it may be.
 
-        It is not for 7 days after it failed against the same cause, unless it cured it since.
+        It is not for 7 days after it failed against the same cause, unless the agent was cured of
+        that cause since: then the sickness that resisted is over.
         """
         own = self._agents.get(agent_id, {}).get((cause, action))
-        if not self.enabled or own is None or own.last_cured:
+        if not self.enabled or own is None or not self._resists(agent_id, cause, own):
             return ""
         age = now - own.last_at
         if age >= self._params.ban_s:
             return ""
         return f"it failed against {cause} on this agent {_ago(age)} ago"
+
+    def _resists(self, agent_id: str, cause: str, own: _Own) -> bool:
+        """Whether the action failed last, and nothing has cured the agent of the cause since."""
+        bout = self._bouts[agent_id][cause]
+        return not own.last_cured and (bout.cured_by is None or bout.cured_at < own.last_at)
 
     def tried(self, agent_id: str) -> tuple[Tried, ...]:
         """The agent's own record, latest first."""
@@ -217,7 +265,9 @@ class ImmuneMemory:
                 seen.record.cured,
                 seen.last_at,
                 seen.last_cured,
-                None if seen.last_cured or not self.enabled else seen.last_at + self._params.ban_s,
+                seen.last_at + self._params.ban_s
+                if self.enabled and self._resists(agent_id, cause, seen)
+                else None,
             )
             for (cause, action), seen in own.items()
         ]

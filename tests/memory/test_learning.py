@@ -88,9 +88,5 @@ def test_order_goes_on_learning() -> None:
 
 
 def test_bans_do_not_eat_up_what_the_order_saves() -> None:
-    """With 4 infections an agent within a week the bans cost nearly what the order saves: .97.
-
-    A banned rung may be the right one for the agent's next strain; that is the price of not doing
-    again what has just failed.
-    """
-    assert mean_disruption(True, 60) <= 1.0 * mean_disruption(False, 60)
+    """With 4 infections an agent within a week it still saves a tenth: .87 over 24 seeds."""
+    assert mean_disruption(True, 60) <= 0.9 * mean_disruption(False, 60)

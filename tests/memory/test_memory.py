@@ -218,12 +218,28 @@ class TestBan:
         assert not memory.banned("a", Cause.UNKNOWN, Action.RESET_MEMORY, 2.0)
         assert not memory.banned("a", Cause.COST_OVERRUN, Action.SWITCH_MODEL, 2.0)
 
-    def test_ends_with_a_cure(self) -> None:
-        """Where a person ordered it in spite of the ban and it cured, it may be tried again."""
+    @pytest.mark.parametrize("cure", [Action.RESET_MEMORY, Action.SWITCH_MODEL])
+    def test_ends_with_a_cure(self, cure: Action) -> None:
+        """Once anything has cured the agent of it, the sickness that resisted is over."""
         memory = ImmuneMemory()
         memory.take(attempt(1, Action.RESET_MEMORY, Outcome.RELAPSED))
-        memory.take(attempt(2, Action.RESET_MEMORY, Outcome.CURED))
+        memory.take(attempt(2, cure, Outcome.CURED))
         assert not memory.banned("a", Cause.COST_OVERRUN, Action.RESET_MEMORY, 3.0)
+
+    def test_what_cured_goes_before_what_had_failed(self) -> None:
+        """The next time, the agent gets first what helped it the last time; for 7 days."""
+        memory = ImmuneMemory()
+        memory.take(attempt(1, Action.RESET_MEMORY, Outcome.RELAPSED))
+        memory.take(attempt(2, Action.SWITCH_MODEL, Outcome.CURED, incident="inc-1"))
+        ladder = defaults.actions(Cause.COST_OVERRUN)
+
+        def cure_first(agent: str, now: float) -> bool:
+            ordered = memory.order(Cause.COST_OVERRUN, "input_tokens", ladder, agent, now)
+            return ordered.index(Action.SWITCH_MODEL) < ordered.index(Action.RESET_MEMORY)
+
+        assert cure_first("a", 3.0)
+        assert not cure_first("b", 3.0)
+        assert not cure_first("a", 8 * DAY)
 
     def test_can_be_turned_off(self) -> None:
         """With a length of 0 nothing is banned."""
@@ -235,12 +251,12 @@ class TestBan:
         """The page shows what was tried on the agent, and until when it will not be again."""
         memory = ImmuneMemory()
         memory.take(attempt(1, Action.RESET_MEMORY, Outcome.RELAPSED))
-        memory.take(attempt(2, Action.REDUCE_AUTONOMY, Outcome.CURED))
+        memory.take(attempt(2, Action.REDUCE_AUTONOMY, Outcome.RELAPSED))
         latest, earlier = memory.tried("a")
         assert (latest.action, latest.cured, latest.banned_until) == (
             Action.REDUCE_AUTONOMY,
-            1,
-            None,
+            0,
+            2.0 + 7 * DAY,
         )
         assert (earlier.action, earlier.tried, earlier.banned_until) == (
             Action.RESET_MEMORY,

@@ -102,6 +102,28 @@ class Finding(msgspec.Struct, frozen=True):
         return tuple(effect for effect in self.effects if effect.affected)
 
 
+def worst(
+    known: tuple[MetricEffect, ...], news: tuple[MetricEffect, ...]
+) -> tuple[MetricEffect, ...]:
+    """Join what is known of each metric with news of it: affected once is affected, at its worst.
+
+    A later look dilutes an effect with steps that were well, or misses it altogether.
+    """
+    joined = {effect.metric: effect for effect in known}
+    for effect in news:
+        before = joined.get(effect.metric)
+        if (
+            before is None
+            or effect.affected > before.affected
+            or (
+                effect.affected == before.affected
+                and (effect.ratio, effect.increase) > (before.ratio, before.increase)
+            )
+        ):
+            joined[effect.metric] = effect
+    return tuple(joined.values())
+
+
 class Subsided(msgspec.Struct, frozen=True):
     """A watched agent's evidence has fallen back to where it was."""
 

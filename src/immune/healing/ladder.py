@@ -50,7 +50,7 @@ def plan(
             skipped[action] = ban
         else:
             usable.append(action)
-    ordered = [*memory.order(cause, pattern, usable), *skipped]
+    ordered = [*memory.order(cause, pattern, usable, agent_id, now), *skipped]
     return tuple(
         Rung(
             action=action,

@@ -105,7 +105,7 @@ class Trial:
         effects = finding.affected if finding is not None else ()
         if effects:
             trial._test(effects)
-        elif source is not Source.SILENCE and baseline is not None and baseline.ready:
+        elif source in (None, Source.EVIDENCE) and baseline is not None and baseline.ready:
             # how often it is called is its callers' affair
             left_out = LEFT_OUT.get(action, frozenset()) if action else frozenset()
             for spec in METRICS:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from immune.detection.findings import BaselineProfile, Finding, Source
+from immune.detection.findings import BaselineProfile, Finding, Source, worst
 from immune.detection.fleet import FleetFinding
 from immune.diagnosis.causes import Diagnosis
 from immune.errors import IllegalEvent
@@ -57,7 +57,8 @@ class Incident(msgspec.Struct, frozen=True):
     updated_at: float
     onset_at: float
     finding: Finding | None
-    """The latest one."""
+    """The latest one, with the worst that was seen of each metric: the estimate of the sick state
+    that a cure is judged by."""
     severity: float = 0.0
     """The highest so far."""
     confirmed: bool = False
@@ -201,9 +202,10 @@ def _baseline(incident: Incident, order: fx.BaselineOrder) -> fx.SetBaseline:
 
 
 def _with_finding(incident: Incident, finding: Finding) -> Incident:
+    known = incident.finding.effects if incident.finding else ()
     return msgspec.structs.replace(
         incident,
-        finding=finding,
+        finding=msgspec.structs.replace(finding, effects=worst(known, finding.effects)),
         severity=max(incident.severity, finding.severity),
         onset_at=min(incident.onset_at, finding.onset_at),
     )
