@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -269,7 +270,7 @@ def to_vitals(columns: VitalColumns, names: Names) -> list[Vital]:
 
     vitals = []
     for row in range(len(columns)):
-        measured = {
+        measured: dict[str, Any] = {
             spec.metric.label: float(columns.values[row, spec.metric])
             for spec in REPORTED
             if not np.isnan(columns.values[row, spec.metric])

@@ -8,6 +8,7 @@
     │   ├── NotFound       no such agent, incident or action
     │   ├── IllegalEvent   the incident's state does not know this event (409)
     │   ├── StaleVersion   somebody decided meanwhile (409)
+    │   ├── TooLarge       the request brings more than one request may (413)
     │   └── Forbidden      host, origin, content type or a safety rule says no
     ├── Transient          nobody is wrong; try again at `.retry_after_s`
     │   ├── QueueFull      intake takes no more for now (429)
@@ -56,6 +57,15 @@ class StaleVersion(Refused):
         self.incident_id = incident_id
         self.expected = expected
         self.actual = actual
+
+
+class TooLarge(Refused):
+    """The request brings more than one request may: split it."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"{what}: more than {limit}; send it in smaller parts")
+        self.what = what
+        self.limit = limit
 
 
 class Forbidden(Refused):

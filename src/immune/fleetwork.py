@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from immune.casework import Casework
 from immune.clock import Clock
-from immune.columns import KIND_CODE, KINDS, Names
+from immune.columns import KIND_CODE, Names
 from immune.detection import BaselineLearner, Sentinel
-from immune.detection.change import Recent
 from immune.detection.findings import Finding, Source
-from immune.detection.fleet import FleetFinding, FleetWatch, Levels
+from immune.detection.fleet import FleetWatch
+from immune.detection.fleet_case import FleetFinding
 from immune.detection.hits import Hit
 from immune.errors import IllegalEvent
 from immune.incidents import effects as fx
@@ -59,7 +59,7 @@ class Fleetwork:
         """Look for a change that many agents share, and for the end of one."""
         silences = [self._hit(finding) for finding in findings if finding.source is Source.SILENCE]
         for found in self._watch.watch(
-            now, self._levels(), self._scan, self._sentinel.facts, silences
+            now, self._sentinel.fleet_levels(), self._sentinel.scan, self._learner.facts, silences
         ):
             await self._found(found)
         for over in self._watch.subsided(now):
@@ -68,22 +68,6 @@ class Fleetwork:
     def explains(self, finding: Finding) -> bool:
         """Whether an open fleet incident explains an agent's finding."""
         return any(self._watch.explains(fleet, finding) for fleet in self._open.values())
-
-    def _levels(self) -> Levels:
-        streams = self._learner.streams()
-        evidence, by_metric = self._learner.kernel.evidence(streams)
-        return Levels(
-            self._learner.agent[streams], self._learner.kind[streams], evidence, by_metric
-        )
-
-    def _scan(self, agent: int, kind: int) -> Recent | None:
-        agent_id, name = self._names.agents.text(agent), KINDS[kind]
-        effects = self._sentinel.recent_effects(agent_id, name)
-        onset_at = self._sentinel.recent_onset(agent_id, name)
-        if onset_at is None:
-            return None
-        at, _ = self._learner.history(agent_id, name, onset_at)
-        return Recent(onset_at, len(at), effects)
 
     def _hit(self, finding: Finding) -> Hit:
         return Hit(

@@ -12,6 +12,7 @@ from immune.detection.findings import BaselineProfile
 from immune.errors import NotFound
 from immune.healing.actions import Action, Healing, Outcome, Treatment
 from immune.healing.trial import TrialState
+from immune.incidents import events as e
 from immune.incidents.incident import SEVERE, Incident
 from immune.incidents.states import State
 from immune.memory import Cell
@@ -135,10 +136,28 @@ class Views:
         self._system = system
         self._version = version
         self._started_at = system.clock.time()
+        self._would_fence: set[str] = set()
+        self._would_ask: set[str] = set()
+        system.casework.listeners.append(self._heard)
+
+    async def load(self) -> None:
+        """Count anew, after a restart, what enforcing would have done in this run."""
+        for line in await self._system.workflow.events():
+            self._count(line)
+
+    def _heard(self, line: IncidentEvent, incident: Incident) -> None:
+        self._count(line)
+
+    def _count(self, line: IncidentEvent) -> None:
+        event = line.event
+        if isinstance(event, e.Confirmed) and not event.enforce and event.finding.can_fence:
+            self._would_fence.add(line.incident_id)
+            if event.finding.severity >= SEVERE:
+                self._would_ask.add(line.incident_id)
 
     # --- the whole ---------------------------------------------------------------------------
 
-    async def status(self) -> StatusView:
+    def status(self) -> StatusView:
         system = self._system
         now = system.clock.time()
         active = system.active_agents()
@@ -147,15 +166,6 @@ class Views:
         by_state: dict[str, int] = {}
         for agent in agents:
             by_state[agent.state] = by_state.get(agent.state, 0) + 1
-        observed = [
-            i
-            for i in await system.workflow.incidents()
-            if i.confirmed
-            and i.attempts == 0
-            and not i.is_fleet
-            and not i.by_person
-            and (i.state is State.OBSERVED or i.verdict == "subsided")
-        ]
         return StatusView(
             run_id=system.workflow.run_id,
             version=self._version,
@@ -175,10 +185,7 @@ class Views:
                 share=system.settings.brake.share,
                 holding=system.quarantine.brake(now, active),
             ),
-            would_have=WouldHave(
-                quarantined=len(observed),
-                asked=sum(i.severity >= SEVERE for i in observed),
-            ),
+            would_have=WouldHave(len(self._would_fence), len(self._would_ask)),
             accepted=system.collector.accepted,
             queued=system.collector.queued,
             late=system.collector.late,

@@ -15,6 +15,8 @@ ID_LENGTH_MAX = 256
 CALLS_MAX = 64
 AHEAD_MAX_S = 300.0
 BEHIND_MAX_S = 86_400.0
+VALUE_MAX = 1e15
+"""No metric of one step is larger; beyond it single precision ends in infinity."""
 
 
 class Kind(enum.StrEnum):
@@ -86,6 +88,8 @@ N_METRICS = len(METRICS)
 
 REPORTED = METRICS[:-1]
 """The metrics an agent reports itself; the interval is computed by us from `at`."""
+
+_REPORTED_LABELS = tuple(spec.metric.label for spec in REPORTED)
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -172,14 +176,16 @@ def refusal(vital: Vital, index: int, now: float) -> Refusal | None:
         return Refusal(index, "at", f"is {vital.at - now:.0f} s ahead; at most 300 s are allowed")
     if vital.at < now - BEHIND_MAX_S:
         return Refusal(index, "at", f"is {now - vital.at:.0f} s old; at most a day is allowed")
-    for spec in REPORTED:
-        value: float | None = getattr(vital, spec.metric.label)
+    for label in _REPORTED_LABELS:
+        value: float | None = getattr(vital, label)
         if value is None:
             continue
         if not math.isfinite(value):
-            return Refusal(index, spec.metric.label, "is not a finite number")
+            return Refusal(index, label, "is not a finite number")
         if value < 0:
-            return Refusal(index, spec.metric.label, "is negative")
+            return Refusal(index, label, "is negative")
+        if value > VALUE_MAX:
+            return Refusal(index, label, f"is more than {VALUE_MAX:.0e}")
     if vital.errors is not None and vital.errors not in (0.0, 1.0):
         return Refusal(index, "errors", "must be 0 or 1: did the step fail")
     for field in _TEXT_FIELDS:

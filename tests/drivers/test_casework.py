@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.incidents.cases import diagnosed, finding, incident, relapsed, released
 
 from immune.casework import Casework
 from immune.clock import ManualClock
 from immune.errors import IllegalEvent, NotFound, StaleVersion
-from immune.healing.actions import Action, Outcome
+from immune.healing.actions import Action, Healing, Outcome
 from immune.incidents import effects as fx
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
@@ -17,7 +18,6 @@ from immune.incidents.states import State
 from immune.ports import IncidentEvent
 from immune.quarantine import BrakeParams, QuarantineController
 from immune.testing import MemoryWorkflow
-from tests.incidents.cases import diagnosed, finding, incident, relapsed, released
 
 
 class Desk:
@@ -114,7 +114,7 @@ async def test_of_two_decisions_on_one_version_one_wins() -> None:
 async def test_attempts_follow_their_incident() -> None:
     """Each attempt is ordered, applied and ended in a row of its own."""
     desk = Desk()
-    heard = []
+    heard: list[Healing] = []
     desk.casework.attempt_listeners.append(heard.append)
     case = await desk.contained()
     await desk.casework.apply(

@@ -7,8 +7,8 @@ import tracemalloc
 
 import pytest
 
-from immune.errors import InvalidInput
-from immune.intake.bounds import TooLarge, inflate
+from immune.errors import InvalidInput, TooLarge
+from immune.intake.bounds import inflate
 
 
 def test_gzip_is_undone_also_where_files_are_joined() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from immune.intake.otlp.assemble import TraceAssembler
-from immune.intake.otlp.identity import Agent, IdentityRule, completed
+from immune.intake.otlp.identity import IdentityRule
 from immune.intake.otlp.span import Span
 from tests.intake.traces import assembled, chain, make_span, model, nameless_run, run, tool
 
@@ -101,16 +101,22 @@ def test_an_agents_span_may_be_named_as_a_node(name: str) -> None:
 
 def test_a_resource_may_name_the_agent_of_its_whole_process() -> None:
     """`OTEL_RESOURCE_ATTRIBUTES=immune.agent.id=...` is enough to connect one."""
-    span = make_span("a")
-    span.resource.update({"immune.agent.id": "i", "gen_ai.agent.name": "n"})
-    assert completed(Agent(None, None, None, None, "svc"), span) == Agent(
-        "i", None, "n", None, "svc"
-    )
-    span.resource.update({"immune.agent.id": "", "gen_ai.agent.id": "g"})
-    assert completed(Agent(None, None, "other", None, "svc"), span).agent_id is None
+    told: dict[str, Any] = {"resource": {"immune.agent.id": "i", "immune.agent.type": "t"}}
+    assert owners(nameless_run("r", **told), model("a", "r", **told)) == {"r": "i", "a": "i"}
+    named: dict[str, Any] = {"resource": {"gen_ai.agent.id": "g", "gen_ai.agent.name": "n"}}
+    assert owners(model("a", **named)) == {"a": "g"}
+    assert owners(model("a", gen_ai__agent__name="other", **named)) == {"a": "svc/other"}
 
 
 def test_the_type_is_told_or_the_agents_name() -> None:
     """Agents of one name are peers, whatever their ids."""
     (vital,) = assembled([model("a", gen_ai__agent__name="n", immune__agent__type="t")])
     assert vital.agent_type == "t"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "a\x00b"])
+def test_an_agent_with_an_impossible_name_is_refused_and_not_renamed(name: str) -> None:
+    """Its steps must not count as its service's."""
+    assembler = TraceAssembler()
+    assert assembled([model("a", gen_ai__agent__name=name)], assembler) == []
+    assert assembler.unmapped == {"refused_agent_id": 1}

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from immune.errors import InvalidInput
-from immune.intake.bounds import TooLarge
+from immune.errors import InvalidInput, TooLarge
 from immune.intake.otlp.content import instructions
 from immune.intake.otlp.decode import DecodedSpans, decode_traces
+from immune.intake.otlp.facts import Facts, facts_of
+from immune.intake.otlp.names import NUMBER_FACTS, TEXT_FACTS
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.spans import Role, role_of
 from tests.intake.traces import SALT, make_span
@@ -22,6 +26,12 @@ SPAN = {
     "startTimeUnixNano": "1800000000000000000",
     "endTimeUnixNano": "1800000001000000000",
 }
+
+NAMES = """
+    resourceSpans resource attributes scopeSpans spans events status code key value stringValue
+    intValue arrayValue values kvlistValue traceId spanId metadata input.value
+"""
+FIELDS = st.sampled_from(NAMES.split())
 
 
 def request(*spans: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +60,7 @@ def test_numbers_may_be_strings_and_enums_names() -> None:
     )
     assert as_text == as_number
     assert as_text.trace_id == "aa" * 16
-    assert as_text.attributes == {"gen_ai.usage.input_tokens": 7}
+    assert as_text.facts == Facts(input_tokens=7)
     assert one(status={"code": "STATUS_CODE_ERROR"}).status_error
     assert one(status={"code": 2}).status_error
     assert not one(status={"code": 1}).status_error
@@ -162,6 +172,18 @@ def test_a_parent_in_another_process_is_known_as_such() -> None:
     assert not one(**parent).parent_remote
 
 
+def test_the_table_of_names_fills_every_fact_and_no_other() -> None:
+    """A fact without names would never be known, a row without a fact be lost."""
+    assert {*TEXT_FACTS, *NUMBER_FACTS} == set(Facts.__struct_fields__)
+
+
+def test_the_first_name_in_the_row_counts() -> None:
+    """Newer names go before older ones, in whatever order a span has them."""
+    old, new = "gen_ai.usage.prompt_tokens", "gen_ai.usage.input_tokens"
+    assert facts_of({old: 1, new: 2}) == facts_of({new: 2, old: 1}) == Facts(input_tokens=2)
+    assert facts_of({new: "2", old: 1}) == Facts(input_tokens=1)
+
+
 @pytest.mark.parametrize(
     ("attributes", "role"),
     [
@@ -262,3 +284,25 @@ def test_ids_around_a_result_do_not_make_it_another(result: str) -> None:
     kind: dict[str, Any] = {"openinference__span__kind": "TOOL"}
     plain = make_span("a", **kind, output__value="result x")
     assert make_span("b", **kind, output__value=result).result_hash == plain.result_hash != 0
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["application/json", "application/x-protobuf"]))
+def test_no_bytes_can_break_decoding(body: bytes, content_type: str) -> None:
+    """What is no export request is refused, and nothing else happens."""
+    with contextlib.suppress(InvalidInput):
+        decoded(body, content_type)
+
+
+@given(JSON)
+def test_no_json_can_break_decoding(document: object) -> None:
+    """Real names around anything at all."""
+    for body in ({"resourceSpans": document}, request({**SPAN, "attributes": document})):
+        with contextlib.suppress(InvalidInput):
+            decoded(body)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from immune.intake.otlp.assemble import TraceAssembler
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.tree import Tree, read_trace
-from immune.vitals import Kind, Vital
+from immune.vitals import Kind, ToolCall, Vital
 from tests.intake.traces import (
     SALT,
     assembled,
@@ -273,3 +275,74 @@ def test_a_total_alone_is_the_outputs() -> None:
     """As with `token_count` in a vital of our own."""
     (call,) = calls(make_span("a", gen_ai__operation__name="chat", llm__usage__total_tokens=9))
     assert (call.input_tokens, call.output_tokens) == (None, 9)
+
+
+def test_traceloops_dialect_is_read_as_well() -> None:
+    """No sample of it was recorded; the names are those of its conventions."""
+    spans = [
+        make_span("w", at=(0, 9), traceloop__span__kind="workflow", traceloop__entity__name="w"),
+        make_span("r", "w", (0, 8), traceloop__span__kind="agent", traceloop__entity__name="n"),
+        make_span(
+            "a", "r", (0, 1), llm__request__type="chat", gen_ai__system="openai",
+            gen_ai__request__model="m", gen_ai__usage__prompt_tokens=10,
+            gen_ai__usage__completion_tokens=2, gen_ai__prompt__0__role="system",
+            gen_ai__prompt__0__content="be nice",
+        ),
+        make_span(
+            "t", "r", (2, 3), traceloop__span__kind="tool", traceloop__entity__name="search",
+            traceloop__entity__input='{"input_str":"x","metadata":{"step":7}}',
+            traceloop__entity__output="result x",
+        ),
+    ]  # fmt: skip
+    (call,), (whole,) = calls(*spans), runs(*spans)
+    assert call.agent_id == whole.agent_id == "svc/n"
+    assert (call.input_tokens, call.output_tokens, call.model) == (10, 2, "m")
+    assert (call.provider, call.prompt_hash) == ("openai", SALT.label("be nice"))
+    assert call.calls == (ToolCall("search", SALT.hash("x"), SALT.hash("result x")),)
+
+
+SOME_SPANS = st.lists(
+    st.builds(
+        lambda make, parent, start, long, name, failed: (make, parent, start, long, name, failed),
+        st.sampled_from([model, tool, nameless_run, chain, make_span]),
+        st.sampled_from(["", "gone", *"01234567"]),
+        st.integers(0, 9),
+        st.integers(0, 9),
+        st.sampled_from(["", "", "n", "m"]),
+        st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=300)
+@example(
+    [
+        (nameless_run, "", 0, 9, "", False),
+        (nameless_run, "0", 0, 1, "n", False),
+        (tool, "0", 2, 1, "", False),
+    ],
+    True,
+)
+@given(SOME_SPANS, st.booleans())
+def test_every_span_becomes_part_of_a_step_or_is_accounted_for(
+    told: list[Any], complete: bool
+) -> None:
+    """Whatever a trace looks like, circles included, nothing is lost and nothing counts twice."""
+    spans = [
+        make(str(i), parent, (start, start + long), failed=failed)
+        if not name
+        else make(str(i), parent, (start, start + long), failed=failed, gen_ai__agent__name=name)
+        for i, (make, parent, start, long, name, failed) in enumerate(told)
+    ]
+    read = tree(*spans, complete=complete)
+    in_calls = [made.anchor.span_id for call in read.calls for made in call.tools]
+    in_runs = [made.anchor.span_id for whole in read.runs for made in whole.tools]
+    steps = [call.anchor.span_id for call in read.calls]
+    steps += [whole.anchor.span_id for whole in read.runs]
+    assert len(set(steps)) == len(steps)
+    assert len(set(in_calls)) == len(in_calls)
+    assert len(set(in_runs)) == len(in_runs)
+    used = {*steps, *in_calls, *in_runs}
+    assert used | read.unused.keys() == {span.span_id for span in spans}
+    assert not used & read.unused.keys()

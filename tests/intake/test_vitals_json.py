@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immune.errors import InvalidInput
-from immune.intake.bounds import TooLarge
+from immune.errors import InvalidInput, TooLarge
 from immune.intake.salt import Salt
 from immune.intake.vitals_json import Decoded, decode
 from immune.vitals import Kind, Refusal, ToolCall, Vital

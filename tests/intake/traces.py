@@ -11,7 +11,7 @@ import msgspec
 
 from immune.intake.otlp.assemble import TraceAssembler
 from immune.intake.otlp.decode import decode_traces
-from immune.intake.otlp.span import RawSpan, Scalar, Span, span_of
+from immune.intake.otlp.span import RawSpan, Span, resource_of, span_of
 from immune.intake.salt import Salt
 from immune.vitals import Vital
 
@@ -63,10 +63,10 @@ def make_span(
     remote: bool = False,
     service: str = "svc",
     scope: str = "test",
+    resource: dict[str, object] | None = None,
     **attributes: Any,
 ) -> Span:
     """A span from and to the given seconds; in names of attributes, `__` stands for a dot."""
-    resource: dict[str, Scalar] = {"service.name": service} if service else {}
     raw = RawSpan(
         trace_id=trace_id,
         span_id=span_id,
@@ -77,7 +77,7 @@ def make_span(
         end_ns=round((START + at[1]) * 1e9),
         status_code=2 if failed else 0,
         wanted={name.replace("__", "."): value for name, value in attributes.items()},
-        resource=resource,
+        resource=resource_of({"service.name": service, **(resource or {})}),
         scope=scope,
     )
     return span_of(raw, SALT)

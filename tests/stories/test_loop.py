@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.stories.stage import Stage
 
 from immune.chaos import NoisyTruth
 from immune.desk import Decision
@@ -11,7 +12,6 @@ from immune.incidents import events as e
 from immune.incidents.states import State
 from immune.modes import Mode
 from immune.run.simulate import SimulateOptions, Simulation
-from tests.stories.stage import Stage
 
 
 async def test_an_infected_agent_is_fenced_healed_proved_and_let_go() -> None:
@@ -27,9 +27,7 @@ async def test_an_infected_agent_is_fenced_healed_proved_and_let_go() -> None:
         assert told[-1] == "verified"
         assert "confirmed" in told
         assert "applied" in told
-        (verified,) = [
-            line.event for line, _ in stage.lines if isinstance(line.event, e.Verified)
-        ]
+        (verified,) = [line.event for line, _ in stage.lines if isinstance(line.event, e.Verified)]
         assert verified.fresh_steps >= 5
         assert not stage.simulation.chaos.truth.is_sick(sick)
 
@@ -106,7 +104,7 @@ async def test_in_mode_observe_nothing_is_done_and_everything_is_told() -> None:
         await stage.play(60)
         assert stage.fenced() == frozenset()
         assert "applied" not in stage.happened(sick)
-        status = await stage.system.views.status()
+        status = stage.system.views.status()
         assert status.would_have.quarantined == 1
 
 
@@ -170,7 +168,10 @@ async def test_a_treatment_is_lifted_after_the_agent_stayed_well() -> None:
             pytest.skip("healed without a limiting treatment with this seed")
         assert (state.allowed[place] != before).any()
         assert await stage.play(
-            2400, lambda: any(t.state is TreatmentState.LIFTING for t in stage.casework.treatments.values())
+            2400,
+            lambda: any(
+                t.state is TreatmentState.LIFTING for t in stage.casework.treatments.values()
+            ),
         )
         assert (state.allowed[place] == before).all()
 

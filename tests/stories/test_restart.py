@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.stories.stage import Stage
 
 from immune.desk import Decision
 from immune.incidents.states import FENCED, State
 from immune.modes import Mode
-from tests.stories.stage import Stage
 
 HOW = {
     State.SUSPECTED: "token_explosion",
@@ -19,7 +19,7 @@ HOW = {
 
 @pytest.mark.parametrize("state", list(HOW))
 async def test_a_case_goes_on_where_it_was(state: State) -> None:
-    """Killed in this state, the next process finds it, keeps the fence, and brings it to its end."""
+    """Killed here, the next process finds it, keeps the fence, and brings it to its end."""
     async with Stage() as stage:
         await stage.warm_up()
         sick = stage.agents[0]

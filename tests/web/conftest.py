@@ -164,7 +164,7 @@ async def _site(chaos: bool) -> AsyncIterator[Site]:
         chaos=Chaos(infections.inject, {"tool_loop": ["planner"]}) if chaos else None,
     )
     system.orchestrator.casework.listeners.append(dashboard.committed)
-    transport = httpx2.ASGITransport(app=dashboard)  # type: ignore[arg-type]
+    transport = httpx2.ASGITransport(app=dashboard)
     async with httpx2.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
         yield Site(system, dashboard, client, clock, telemetry, infections, gate)
 

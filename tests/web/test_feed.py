@@ -140,9 +140,7 @@ def test_a_place_that_is_none_of_ours_is_refused(text: str) -> None:
 @asynccontextmanager
 async def served(site: Site) -> AsyncIterator[str]:
     """The site on a real socket."""
-    server = uvicorn.Server(
-        uvicorn.Config(site.dashboard, port=0, lifespan="off", log_config=None)
-    )
+    server = uvicorn.Server(uvicorn.Config(site.dashboard, port=0, lifespan="off", log_config=None))
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.wait({running}, timeout=0.01)
@@ -162,9 +160,7 @@ async def test_the_stream_on_a_real_socket(site: Site) -> None:
         served(site) as address,
         httpx2.AsyncClient(base_url=address, trust_env=False) as client,
     ):
-        async with client.stream(
-            "GET", "/api/events", headers={"last-event-id": "1"}
-        ) as answer:
+        async with client.stream("GET", "/api/events", headers={"last-event-id": "1"}) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             lines = answer.aiter_lines()
             ids: list[str] = []

@@ -58,9 +58,7 @@ async def test_a_closed_incident_is_a_conflict_not_a_riddle(site: Site) -> None:
         ([], 422, "body"),
     ],
 )
-async def test_a_wrong_field_is_named(
-    site: Site, order: object, status: int, field: str
-) -> None:
+async def test_a_wrong_field_is_named(site: Site, order: object, status: int, field: str) -> None:
     """An order that is not understood in full is not carried out."""
     case = await site.case()
     answer = await site.client.post(f"/api/incidents/{case.id}/approve", json=order)

@@ -26,9 +26,9 @@ def agents(
     from immune.cli.remote import Remote, read
     from immune.cli.shapes import Agent
 
-    body = Remote(server).get(
-        "/api/agents", {"state": state, "type": type, "search": search, "limit": limit}
-    )
+    query = {"state": state, "type": type, "search": search, "limit": limit}
+    with Remote(server) as remote:
+        body = remote.get("/api/agents", query)
     if json:
         print(body.decode())
         return

@@ -25,5 +25,6 @@ def chaos(
     from immune.cli.show import console
 
     order = {"agent_id": agent, "infection": infection, "strain": strain}
-    done = read(Remote(server).post("/api/chaos", order), Infected)
+    with Remote(server) as remote:
+        done = read(remote.post("/api/chaos", order), Infected)
     console.print(f"done: {done.agent_id} has {done.infection} (strain {done.strain})")

@@ -9,10 +9,10 @@ from immune.cli.show import case, console
 
 def decide(server: str, incident_id: str, verb: str, who: str, **order: object) -> None:
     """Show the incident as it is, send the order for just this version, say what became of it."""
-    remote = Remote(server)
-    seen = read(remote.get(incident_path(incident_id)), IncidentDetail).incident
-    case(seen)
-    send(remote, seen, verb, who, **order)
+    with Remote(server) as remote:
+        seen = read(remote.get(incident_path(incident_id)), IncidentDetail).incident
+        case(seen)
+        send(remote, seen, verb, who, **order)
 
 
 def send(remote: Remote, seen: Incident, verb: str, who: str, **order: object) -> None:

@@ -27,12 +27,12 @@ def incidents(
     from immune.cli.remote import Remote, incident_path, read
     from immune.cli.shapes import Incident, IncidentDetail
 
-    remote = Remote(server)
-    if incident:
-        body = remote.get(incident_path(incident))
-    else:
-        wanted = "" if state == "all" else state
-        body = remote.get("/api/incidents", {"state": wanted, "agent": agent, "limit": limit})
+    query = {"state": "" if state == "all" else state, "agent": agent, "limit": limit}
+    with Remote(server) as remote:
+        if incident:
+            body = remote.get(incident_path(incident))
+        else:
+            body = remote.get("/api/incidents", query)
     if json:
         print(body.decode())
     elif incident:

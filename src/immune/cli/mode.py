@@ -24,6 +24,7 @@ def mode(
     from immune.cli.remote import Remote
     from immune.cli.show import console
 
-    Remote(server).post("/api/mode", {"mode": str(mode), "agent_type": type, "agent_id": agent})
+    with Remote(server) as remote:
+        remote.post("/api/mode", {"mode": str(mode), "agent_type": type, "agent_id": agent})
     whom = f"agents of type {type}" if type else agent or "all agents"
     console.print(f"done: {mode} for {whom}: {MEANS[mode]}")

@@ -23,7 +23,8 @@ def quarantine(
     from immune.cli.show import console
 
     order = {"who": who or login(), "why": why}
-    done = read(Remote(server).post(agent_path(agent, "quarantine"), order), Quarantined)
+    with Remote(server) as remote:
+        done = read(remote.post(agent_path(agent, "quarantine"), order), Quarantined)
     if done.incident is not None:
         console.print(f"done: {done.incident.headline()}")
     else:

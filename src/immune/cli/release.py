@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from immune.cli import options
+
+if TYPE_CHECKING:
+    from immune.cli.remote import Remote
 
 
 def release(
@@ -27,33 +30,62 @@ def release(
     [bold]false_alarm[/bold]: it was well all along. [bold]new_normal[/bold]: it changed for good,
     and that is fine. [bold]fixed_by_hand[/bold]: somebody repaired it; the cure is watched.
     """
-    from immune.cli.deciding import send
-    from immune.cli.remote import Remote, SaidNo, agent_path, incident_path, login, read
-    from immune.cli.shapes import AgentDetail, Incident, IncidentDetail
-    from immune.cli.show import case, console
-    from immune.errors import InvalidInput, NotFound
+    from immune.cli.remote import Remote
 
-    remote = Remote(server)
+    with Remote(server) as remote:
+        _Release(remote, verdict, who, why, cause).of(target)
 
-    def end(incident: Incident) -> None:
+
+class _Release:
+    """What is said of whatever is let go."""
+
+    def __init__(
+        self, remote: Remote, verdict: options.Verdict | None, who: str, why: str, cause: str
+    ) -> None:
+        self._remote = remote
+        self._verdict = verdict
+        self._who = who
+        self._why = why
+        self._cause = cause
+
+    def of(self, target: str) -> None:
+        """Let go of an incident, or of all that holds an agent."""
+        from immune.cli.remote import SaidNo
+
+        try:
+            self._end(target)
+        except SaidNo as no:
+            if no.status != 404:
+                raise
+            self._agent(target)
+
+    def _end(self, incident_id: str) -> None:
+        from immune.cli.deciding import send
+        from immune.cli.remote import incident_path, read
+        from immune.cli.shapes import IncidentDetail
+        from immune.cli.show import case
+        from immune.errors import InvalidInput
+
+        incident = read(self._remote.get(incident_path(incident_id)), IncidentDetail).incident
         case(incident)
-        if verdict is None:
+        if self._verdict is None:
             raise InvalidInput("--verdict", f"say what {incident.id} was")
-        send(remote, incident, "release", who, verdict=str(verdict), why=why, cause=cause)
+        said = {"verdict": str(self._verdict), "why": self._why, "cause": self._cause}
+        send(self._remote, incident, "release", self._who, **said)
 
-    try:
-        end(read(remote.get(incident_path(target)), IncidentDetail).incident)
-        return
-    except SaidNo as no:
-        if no.status != 404:
-            raise
-    seen = read(remote.get(agent_path(target)), AgentDetail)
-    held = any(fence.incident_id is None for fence in seen.fences)
-    incident_id = seen.agent.incident_id
-    if not held and incident_id is None:
-        raise NotFound(f"nothing holds {target}: it has neither an open incident nor a fence")
-    if incident_id is not None:
-        end(read(remote.get(incident_path(incident_id)), IncidentDetail).incident)
-    if held:
-        remote.post(agent_path(target, "release"), {"who": who or login(), "why": why})
-        console.print(f"done: people's holds on {target} are lifted")
+    def _agent(self, agent_id: str) -> None:
+        from immune.cli.remote import agent_path, login, read
+        from immune.cli.shapes import AgentDetail
+        from immune.cli.show import console
+        from immune.errors import NotFound
+
+        seen = read(self._remote.get(agent_path(agent_id)), AgentDetail)
+        held = any(fence.incident_id is None for fence in seen.fences)
+        if not held and seen.agent.incident_id is None:
+            raise NotFound(f"nothing holds {agent_id}: it has no open incident and no fence")
+        if seen.agent.incident_id is not None:
+            self._end(seen.agent.incident_id)
+        if held:
+            said = {"who": self._who or login(), "why": self._why}
+            self._remote.post(agent_path(agent_id, "release"), said)
+            console.print(f"done: people's holds on {agent_id} are lifted")

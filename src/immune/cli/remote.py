@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -37,14 +37,20 @@ class SaidNo(Refused):
 
 
 class Remote:
-    """One server, by its address."""
+    """One server, by its address; a context manager, as it keeps a connection."""
 
     def __init__(self, server: str) -> None:
         self._server = server.rstrip("/")
         # trust_env=False: a proxy that stands in the environment must not get to see loopback
         self._client = httpx2.Client(timeout=TIMEOUT_S, trust_env=False)
 
-    def get(self, path: str, query: Mapping[str, str | int | None] | None = None) -> bytes:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._client.close()
+
+    def get(self, path: str, query: Mapping[str, object] | None = None) -> bytes:
         """Return the body of the answer; raises NoServer and SaidNo."""
         given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         return self._send("GET", path, params=given)

@@ -42,8 +42,11 @@ def replay(
     # counted first, so that the bar knows its end; it is read a line at a time
     total = sum(1 for _ in requests_of(file, now=clock.time(), speed=speed))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+    with (
+        Remote(server) as remote,
+        Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress,
+    ):
         task = progress.add_task(file.name, total=total)
         requests = requests_of(file, now=clock.time(), speed=speed)
-        sent = send_paced(Remote(server), requests, clock, lambda: progress.advance(task))
+        sent = send_paced(remote, requests, clock, lambda: progress.advance(task))
     console.print(f"done: {sent.requests} requests, {sent.said()}")

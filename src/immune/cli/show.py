@@ -86,7 +86,8 @@ def case(incident: Incident) -> None:
     console.print(Text(f"{incident.id}  ", "bold"), Text(incident.name), state(incident.state))
     console.print(f"  severity   {incident.severity:.1f} of 10")
     if incident.diagnosis is not None:
-        ranked = ", ".join(f"{r.cause} {r.confidence:.0%}" for r in incident.diagnosis.ranked[:3])
+        likely = [r for r in incident.diagnosis.ranked[:3] if r.confidence >= 0.01]
+        ranked = ", ".join(f"{r.cause} {r.confidence:.0%}" for r in likely)
         console.print(f"  diagnosis  {ranked}")
         for reason in incident.diagnosis.reasons:
             console.print(f"             · {reason}")

@@ -110,7 +110,8 @@ def tell(report: Report) -> None:
         )
     console.print()
     for name, said in _figures(s):
-        console.print(f"{name:<18} {said}")
+        if said:
+            console.print(f"{name:<18} {said}")
 
 
 def _row(row: InjectionRow) -> tuple[str, ...]:
@@ -162,12 +163,12 @@ def _figures(s: Summary) -> list[tuple[str, str]]:
             + (f", mean disruption {disruption:.1f} a cure" if disruption is not None else ""),
         ),
         ("asked a person", f"{s.asked_human} times"),
-        ("right diagnosis", "—" if s.right_diagnosis is None else f"{s.right_diagnosis:.0%}"),
-        ("availability", "—" if s.availability is None else f"{s.availability:.2%} of agent time"),
+        ("right diagnosis", "" if s.right_diagnosis is None else f"{s.right_diagnosis:.0%}"),
+        ("availability", "" if s.availability is None else f"{s.availability:.2%} of agent time"),
         (
             "CPU",
             f"{s.cpu_s:.1f} s, {s.simulator_cpu_s:.1f} s of it the simulator's own"
             if s.cpu_s is not None and s.simulator_cpu_s is not None
-            else "—",
+            else "",
         ),
     ]

@@ -17,7 +17,8 @@ def status(server: options.Server = options.SERVER, json: options.Json = False) 
     from immune.cli.shapes import Status, words
     from immune.cli.show import console, span
 
-    body = Remote(server).get("/api/status")
+    with Remote(server) as remote:
+        body = remote.get("/api/status")
     if json:
         print(body.decode())
         return

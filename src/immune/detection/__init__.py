@@ -16,6 +16,7 @@ from immune.detection.findings import (
     Subsided,
     Tier,
 )
+from immune.detection.fleet import FleetFinding, FleetWatch
 from immune.detection.params import DetectionParams
 from immune.detection.rule_params import RuleParams
 from immune.detection.sentinel import Levels, Observation, Sentinel
@@ -27,6 +28,8 @@ __all__ = [
     "FactBook",
     "Facts",
     "Finding",
+    "FleetFinding",
+    "FleetWatch",
     "Levels",
     "MetricEffect",
     "MetricProfile",

@@ -16,7 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from immune.columns import Bool, Float64
-from immune.detection.change import RARE, Change, Typical, beyond, matters, shares, typical_of
+from immune.detection.change import (
+    RARE,
+    SIZED,
+    Change,
+    Typical,
+    beyond,
+    matters,
+    shares,
+    typical_of,
+)
 from immune.detection.grouping import Indices
 from immune.detection.rule_params import FleetParams
 
@@ -32,6 +41,9 @@ class Group:
     name: str
     agents: Indices
 
+    def __str__(self) -> str:
+        return self.name if self.dimension == "fleet" else f"{self.dimension} {self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Alike:
@@ -46,43 +58,42 @@ class Alike:
 def alike_among(
     changes: dict[int, Change],
     lag: Callable[[int], Float64 | None],
+    size: int,
     slack_s: float,
     params: FleetParams,
 ) -> Alike | None:
     """Return the largest set of agents with the same change at about the same time.
 
-    `lag` gives an agent's evidence by part where it is not yet enough by itself, else None.
+    `changes` are those of a group of `size` agents; `lag` gives an agent's evidence by part where
+    it is not yet enough by itself, else None; `slack_s` is by how much onsets may be off.
     """
-
-    def strong(agent: int) -> bool:
-        return lag(agent) is None
-
+    strong = [agent for agent in changes if lag(agent) is None]
     best: Alike | None = None
-    for pattern in {tuple(c.affected.tolist()) for agent, c in changes.items() if strong(agent)}:
+    # of equals the fuller picture: errors show later than latency
+    for pattern in sorted({tuple(changes[agent].affected.tolist()) for agent in strong})[::-1]:
         affected = np.array(pattern)
-        core = [c for a, c in changes.items() if strong(a) and (c.affected == affected).all()]
         if not affected.any():
             continue
-        found = _of_pattern(changes, lag, typical_of(core, affected), slack_s, params)
+        core = [changes[a] for a in strong if (changes[a].affected == affected)[SIZED].all()]
+        typical = typical_of(core, affected)
+        sharing = [a for a, c in changes.items() if shares(c, typical, params, lag(a))]
+        sharing = _at_once(sharing, set(strong), changes, slack_s, params.within_s)
+        exact = [a for a in sharing if not beyond(changes[a], typical, params)]
+        # once the group is clear without it, who has this change and one of its own counts too
+        clear = len(exact) >= max(params.agents_min - 1, params.fleet_share_min * size)
+        found = _if_enough(sharing if clear else exact, changes, typical, lag, params)
         if found is not None and (best is None or len(found.agents) > len(best.agents)):
             best = found
     return best
 
 
-def _of_pattern(
+def _if_enough(
+    agents: list[int],
     changes: dict[int, Change],
-    lag: Callable[[int], Float64 | None],
     typical: Typical,
-    slack_s: float,
+    lag: Callable[[int], Float64 | None],
     params: FleetParams,
 ) -> Alike | None:
-    sharing = [a for a, c in changes.items() if shares(c, typical, params, lag(a))]
-    exact = [a for a in sharing if not beyond(changes[a], typical, params)]
-    exact = _at_once(exact, changes, params.within_s + slack_s)
-    # who has this change and one of its own as well counts, once it is clear without it
-    if len(exact) >= params.agents_min - 1:
-        exact = _at_once(sharing, changes, params.within_s + slack_s)
-    agents = [a for a in exact if changes[a].steps >= 2]
     strong = sum(lag(a) is None for a in agents)
     if len(agents) < params.agents_min or strong < max(params.changed_min, len(agents) / 2):
         return None
@@ -100,15 +111,27 @@ def _of_pattern(
     return Alike(tuple(agents), typical, onset_at, tuple(members))
 
 
-def _at_once(agents: list[int], changes: dict[int, Change], within_s: float) -> list[int]:
-    """Return the most agents whose onsets lie within one span."""
-    if not agents:
-        return agents
-    order = sorted(agents, key=lambda agent: changes[agent].onset_at)
+def _at_once(
+    agents: list[int],
+    strong: set[int],
+    changes: dict[int, Change],
+    slack_s: float,
+    within_s: float,
+) -> list[int]:
+    """Return the most strong agents whose onsets lie within one span, and the laggards in it."""
+    order = sorted(strong.intersection(agents), key=lambda agent: changes[agent].onset_at)
+    if not order:
+        return []
     at = np.array([changes[agent].onset_at for agent in order])
-    end = np.searchsorted(at, at + within_s, "right")
+    end = np.searchsorted(at, at + within_s + slack_s, "right")
     first = int((end - np.arange(len(at))).argmax())
-    return order[first : int(end[first])]
+    last = int(end[first])
+    early, late = at[first] - slack_s, at[last - 1] + slack_s
+    return order[first:last] + [
+        agent
+        for agent in agents
+        if agent not in strong and early <= changes[agent].onset_at <= late
+    ]
 
 
 def best_group(
@@ -118,7 +141,8 @@ def best_group(
 
     `alike` and `known` are by agent code; only known agents count. Of equals the first is taken.
     """
-    total, marked = int(known.sum()), int((alike & known).sum())
+    alike = alike & known
+    total, marked = int(known.sum()), int(alike.sum())
     best: tuple[float, Group, float] | None = None
     for group in groups:
         agents = group.agents[known[group.agents]]
@@ -129,10 +153,26 @@ def best_group(
         outside = (marked - k) / (total - n) if total > n else 0.0
         if k / n < params.outside_factor * outside:
             continue
-        score = n * _divergence(k / n, max(outside, CHANCE_SHARE))
+        score = _score(k, n, marked, total)
         if best is None or score > best[0] + 1e-9:
             best = (score, group, k / n)
     return None if best is None else (best[1], best[2])
+
+
+def crowded(groups: Sequence[Group], changed: Bool, params: FleetParams) -> list[Group]:
+    """Return the groups worth a close look, the most promising first; `changed` is by code."""
+    marked, scored = int(changed.sum()), []
+    for place, group in enumerate(groups):
+        n, k = len(group.agents), int(changed[group.agents].sum())
+        if k >= max(params.changed_min, 0.5 * params.share_min * n):
+            scored.append((-_score(k, n, marked, len(changed)), place))
+    return [groups[place] for _, place in sorted(scored)]
+
+
+def _score(k: int, n: int, marked: int, total: int) -> float:
+    """Return the scan statistic of k marked among n, with `marked` of `total` in all."""
+    outside = (marked - k) / (total - n) if total > n else 0.0
+    return n * _divergence(k / n, max(outside, CHANCE_SHARE))
 
 
 def _divergence(share: float, usual: float) -> float:
@@ -143,16 +183,6 @@ def _divergence(share: float, usual: float) -> float:
     if share < 1:
         nats += (1 - share) * math.log((1 - share) / (1 - usual))
     return nats
-
-
-def crowded(groups: Sequence[Group], changed: Bool, params: FleetParams) -> list[Group]:
-    """Return the groups with enough changed agents, `changed` by code, to be looked at closely."""
-    return [
-        group
-        for group in groups
-        if int(changed[group.agents].sum())
-        >= max(params.changed_min, 0.5 * params.share_min * len(group.agents))
-    ]
 
 
 def sample(agents: Indices, most: int) -> Indices:

@@ -49,9 +49,17 @@ def pack(stored: Stored) -> bytes:
     """Return the stream as bytes."""
     return msgspec.msgpack.encode(
         _Record(
-            VERSION, FIELDS, _METRICS, stored.block.astype("<f4").tobytes(), stored.frozen,
-            stored.since, stored.seen, stored.held, stored.at.astype("<f8").tobytes(),
-            stored.values.astype("<f4").tobytes(), stored.facts,
+            VERSION,
+            FIELDS,
+            _METRICS,
+            stored.block.astype("<f4").tobytes(),
+            stored.frozen,
+            stored.since,
+            stored.seen,
+            stored.held,
+            stored.at.astype("<f8").tobytes(),
+            stored.values.astype("<f4").tobytes(),
+            stored.facts,
         )
     )
 

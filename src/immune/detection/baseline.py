@@ -10,25 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
 from immune.columns import KIND_CODE, KINDS, Float32, Float64, Int32, Names, VitalColumns
 from immune.detection import archive
-from immune.detection.facts import FactBook
+from immune.detection.facts import FactBook, Order
 from immune.detection.findings import BaselineProfile
 from immune.detection.grouping import Indices, grown
-from immune.detection.kernel import AT, IS_RARE, Kernel, transform
+from immune.detection.kernel import AT, IS_RARE, Kernel
 from immune.detection.onset import Normal
 from immune.detection.params import DetectionParams
-from immune.detection.peers import PeerPriors
+from immune.detection.peers import PeerPriors, shared_shift
 from immune.detection.profile import describe
 from immune.detection.ring import Ring
-from immune.vitals import METRICS, N_METRICS, Kind
+from immune.detection.streams import Streams
+from immune.vitals import N_METRICS, Kind
 
 _YOUNG = 300
 """Own samples up to which a stream's prior is kept up to date; later it hardly weighs."""
-_SIGN = np.array([1.0 if spec.sick_when_up else -1.0 for spec in METRICS], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,103 +64,85 @@ class BaselineLearner:
         )
         self.ring = Ring(params.learning.history)
         self.facts = FactBook(params.rules.facts, names, params.rules.repetition)
-        self._table: Int32 = np.full((0, len(KINDS)), -1, np.int32)
-        self._free: list[int] = []
-        self._size = 0
-        self.agent: Int32 = np.zeros(0, np.int32)
-        """Agent code of each stream; 0 where the stream is free."""
-        self.kind: Int32 = np.zeros(0, np.int32)
+        self._streams = Streams()
         self.seen = np.zeros(0, np.int64)
         """Own samples, those held back by a freeze left out."""
         self._held = np.zeros(0, np.int64)
         self._since = np.zeros(0)
         self._dirty = np.zeros(0, np.bool_)
         self._until_refresh = 0
-        self._n_agents = 0
 
     # ---- streams
 
     @property
     def n_agents(self) -> int:
         """How many agents have a baseline."""
-        return self._n_agents
+        return self._streams.n_agents
+
+    @property
+    def capacity(self) -> int:
+        """How many streams there is room for: the length of arrays by stream."""
+        return len(self._streams)
+
+    @property
+    def agent(self) -> Int32:
+        """The agent's code of each stream; 0 where the stream is free."""
+        return self._streams.agent
+
+    @property
+    def kind(self) -> Int32:
+        """The kind's code of each stream."""
+        return self._streams.kind
 
     def streams(self) -> Indices:
         """Return the streams in use."""
-        return np.flatnonzero(self.agent[: self._size] > 0)
+        return self._streams.used()
 
     def stream(self, agent_id: str, kind: Kind) -> int | None:
         """Return the stream of one agent and kind, or None where nothing was ever seen."""
-        code = self._names.agents.code(agent_id)
-        if code >= len(self._table):
-            return None
-        row = int(self._table[code, KIND_CODE[kind]])
-        return row if row >= 0 else None
+        return self._streams.find(self._names.agents.code(agent_id), KIND_CODE[kind])
 
     def streams_of_agent(self, agent_id: str) -> Indices:
         """Return the agent's streams, of both kinds."""
-        rows = [self.stream(agent_id, kind) for kind in KINDS]
-        return np.array([row for row in rows if row is not None], np.intp)
+        return self._streams.of_agent(self._names.agents.code(agent_id))
 
     def admit(self, columns: VitalColumns) -> Indices:
         """Note the facts of a batch; return each vital's stream, giving new agents theirs."""
         self.facts.observe(columns)
-        self._table = grown(self._table, int(columns.agent.max(initial=0)) + 1, -1)
-        rows = self._table[columns.agent, columns.kind].astype(np.intp)
-        for i in np.flatnonzero(rows < 0).tolist():
-            rows[i] = self._stream_for(int(columns.agent[i]), int(columns.kind[i]))
+        rows, fresh = self._streams.of_batch(columns)
+        for row in fresh:
+            self._begin(row)
         return rows
 
-    def _stream_for(self, agent: int, kind: int) -> int:
-        self._table = grown(self._table, agent + 1, -1)
-        row = int(self._table[agent, kind])
-        return row if row >= 0 else self._open(agent, kind)
-
-    def _types(self, rows: Indices) -> Int32:
-        types: Int32 = self.facts.agent_type[self.agent[rows]]
-        return types
-
-    def _prior(self, row: int) -> Float32:
-        agent_type = int(self._types(np.array([row]))[0])
-        return self._priors.of(agent_type, int(self.kind[row]))[None]
-
-    def _open(self, agent: int, kind: int) -> int:
-        if not self._free:
-            self._grow(max(64, 2 * len(self.agent)))
-        row = self._free.pop()
-        if (self._table[agent] < 0).all():
-            self._n_agents += 1
-        self._table[agent, kind] = row
-        self._size = max(self._size, row + 1)
-        self.agent[row], self.kind[row] = agent, kind
+    def _begin(self, row: int) -> None:
+        capacity = len(self._streams)
+        if capacity > len(self.seen):
+            self.kernel.grow(capacity)
+            self.ring.grow(capacity)
+            self.seen, self._held = grown(self.seen, capacity, 0), grown(self._held, capacity, 0)
+            self._since = grown(self._since, capacity, 0)
+            self._dirty = grown(self._dirty, capacity, 0)
         self.seen[row] = self._held[row] = 0
+        self.ring.clear(row)
+        self._blank(row)
+
+    def _blank(self, row: int) -> None:
+        """Forget what a stream has learned, all but its peers' prior."""
         rows = np.array([row])
         self.kernel.blank(rows)
-        self.kernel.set_prior(rows, self._prior(row))
-        self.ring.clear(row)
-        return row
+        prior = self._priors.of(int(self._types(rows)[0]), int(self.kind[row]))
+        self.kernel.set_prior(rows, prior[None])
 
-    def _grow(self, capacity: int) -> None:
-        old = len(self.agent)
-        self.kernel.grow(capacity)
-        self.ring.grow(capacity)
-        self.agent, self.kind = grown(self.agent, capacity, 0), grown(self.kind, capacity, 0)
-        self.seen, self._held = grown(self.seen, capacity, 0), grown(self._held, capacity, 0)
-        self._since, self._dirty = grown(self._since, capacity, 0), grown(self._dirty, capacity, 0)
-        self._free.extend(range(capacity - 1, old - 1, -1))
+    def _types(self, rows: Indices) -> Int32:
+        return _of_agents(self.facts.agent_type, self.agent[rows])
 
     def retire(self, agent_id: str) -> None:
         """Drop all state of an agent; it is learned anew if it ever comes back."""
-        rows = self.streams_of_agent(agent_id)
-        if not len(rows):
-            return
-        self._table[self.agent[rows[0]]] = -1
-        self._n_agents -= 1
-        self.agent[rows] = 0
+        code = self._names.agents.code(agent_id)
+        rows = self._streams.close(code)
         self._dirty[rows] = False
         self.kernel.blank(rows)
-        self.facts.retire(self._names.agents.code(agent_id))
-        self._free.extend(rows.tolist())
+        self.facts.retire(code)
 
     # ---- learning
 
@@ -188,7 +171,7 @@ class BaselineLearner:
         """Pool the peers anew and hand the result to the young; done every 8 samples a stream."""
         rows = self.streams()
         self._until_refresh = int(self._params.learning.block_min) * max(len(rows), 1)
-        young = rows[self.seen[rows] < _YOUNG]
+        young = rows[(self.seen[rows] < _YOUNG) & ~self.kernel.frozen[rows]]
         if not len(young):
             return
         peers = rows[~self.kernel.frozen[rows]]
@@ -226,9 +209,10 @@ class BaselineLearner:
         the peers as prior. Evidence is set to zero. Not frozen, `learn` and `discard` do nothing.
         Raises ValueError for another order.
         """
-        if order not in ("learn", "discard", "restart"):
+        known: Order | None = next((o for o in get_args(Order) if o == order), None)
+        if known is None:
             raise ValueError(f"a baseline can't be thawed by {order!r}")
-        self.facts.thaw(self._names.agents.code(agent_id), order)
+        self.facts.thaw(self._names.agents.code(agent_id), known)
         rows = self.streams_of_agent(agent_id)
         frozen = rows[self.kernel.frozen[rows]]
         if order == "restart":
@@ -248,13 +232,9 @@ class BaselineLearner:
     def _restart(self, row: int) -> None:
         at, values = self.ring.last(row)
         recent = values[at >= self._since[row]] if self.kernel.frozen[row] else values[:0]
-        rows = np.array([row])
-        self.kernel.blank(rows)
-        self.kernel.set_prior(rows, self._prior(row))
-        self.kernel.step(
-            np.full(len(recent), row), recent, np.full(len(recent), 18.0, np.float32)
-        )
-        self.kernel.calm(rows)
+        self._blank(row)
+        self.kernel.step(np.full(len(recent), row), recent, np.full(len(recent), 18.0, np.float32))
+        self.kernel.calm(np.array([row]))
         self.seen[row], self._held[row] = len(recent), 0
         self._dirty[row] = True
 
@@ -273,6 +253,7 @@ class BaselineLearner:
             samples=np.where(n > 0, n + k0, 0),
             phi=state[AT["phi"]],
             raw_mean=state[AT["raw"]],
+            interval_slack=self._params.statistic.interval_slack,
         )
 
     def standing(self, row: int, lanes: Indices | None = None) -> Standing:
@@ -339,36 +320,19 @@ class BaselineLearner:
         the interval not turned; for retries and errors the difference of the rates. Median of the
         peers (trimmed mean for rates); 0 where fewer than three are known.
         """
-        shift = np.zeros(N_METRICS, np.float32)
         row = self.stream(agent_id, kind)
         if row is None:
-            return shift
+            return np.zeros(N_METRICS, np.float32)
         used = self.streams()
-        code = self.agent[row]
         alike = np.zeros(len(used), np.bool_)
         for fact in (self.facts.agent_type, self.facts.provider):
-            alike |= (fact[self.agent[used]] == fact[code]) & (fact[code] > 0)
-        alike &= (self.kind[used] == self.kind[row]) & (self.agent[used] != code)
+            own = _of_agents(fact, self.agent[[row]])
+            alike |= (_of_agents(fact, self.agent[used]) == own) & (own > 0)
+        alike &= (self.kind[used] == self.kind[row]) & (used != row)
         peers = used[alike & ~self.kernel.frozen[used]]
-        moved = self._moved(peers, since)
-        for j in range(N_METRICS):
-            known = np.sort(moved[~np.isnan(moved[:, j]), j])
-            if len(known) < self._params.learning.peers_min:
-                continue
-            cut = len(known) // 5
-            shift[j] = known[cut : len(known) - cut].mean() if IS_RARE[j] else np.median(known)
-        return shift
-
-    def _moved(self, peers: Indices, since: float) -> Float64:
         at, values = self.ring.of(peers)
-        y = transform(values).astype(np.float64)
-        y[~(at >= since)] = np.nan
-        state = self.kernel.block[peers]
-        count = (~np.isnan(y)).sum(axis=1)
-        mean = np.nansum(y, axis=1) / np.maximum(count, 1)
-        known = (count >= 5) & (state[:, AT["n"]] > 0)
-        moved: Float64 = np.where(known, (mean - state[:, AT["centre"]]) * _SIGN, np.nan)
-        return moved
+        values[~(at >= since)] = np.nan
+        return shared_shift(values, self.kernel.block[peers], self._params.learning.peers_min)
 
     # ---- saving
 
@@ -412,7 +376,10 @@ class BaselineLearner:
             code = self._names.agents.code(agent_id)
             if stored.facts:
                 self.facts.load(code, stored.facts)
-            row = self._stream_for(code, KIND_CODE[kind])
+            row = self._streams.find(code, KIND_CODE[kind])
+            if row is None:
+                row = self._streams.open(code, KIND_CODE[kind])
+                self._begin(row)
             self.kernel.block[row] = stored.block
             self.kernel.frozen[row] = stored.frozen
             self._since[row], self._held[row] = stored.since, stored.held
@@ -420,3 +387,10 @@ class BaselineLearner:
             self.ring.clear(row)
             self.ring.add(np.full(len(stored.at), row), stored.at, stored.values)
             self._dirty[row] = False
+
+
+def _of_agents(fact: Int32, agents: Int32) -> Int32:
+    """Return a fact of these agents, by code; 0 for those that the book does not know yet."""
+    known: Int32 = np.where(agents < len(fact), agents, 0).astype(np.int32)
+    codes: Int32 = np.where(known > 0, fact[known], 0).astype(np.int32) if len(fact) else 0 * known
+    return codes

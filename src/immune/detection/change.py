@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from immune.columns import Bool, Float64
-from immune.detection.findings import MetricEffect
+from immune.columns import Bool, Float32, Float64
+from immune.detection.findings import Finding, MetricEffect
 from immune.detection.rule_params import FleetParams
 from immune.vitals import Metric
 
@@ -33,7 +33,9 @@ PART_OF = {
     Metric.RETRIES: RETRIES,
     Metric.ERRORS: ERRORS,
 }
-METRICS_OF = tuple([m.label for m in Metric if PART_OF[m] == part] for part in range(len(PARTS)))
+
+_STEPS_UNKNOWN = 8.0
+"""Steps since the onset that are assumed where an agent's pace is unknown: a quarantine's least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,14 @@ def change_of(recent: Recent, params: FleetParams) -> Change:
     return Change(recent.onset_at, recent.steps, affected, size, normal, metrics)
 
 
+def recent_of(single: Finding) -> Recent:
+    """Return what a finding says, as a scan would."""
+    pace_s = next((e.normal for e in single.effects if e.metric == Metric.INTERVAL_S.label), 0.0)
+    span_s = max(single.at - single.onset_at, 0.0)
+    steps = span_s / pace_s + 1 if pace_s > 0 else _STEPS_UNKNOWN
+    return Recent(single.onset_at, steps, single.effects)
+
+
 def typical_of(changes: Sequence[Change], affected: Bool) -> Typical:
     """Return the middle of the changes, over the parts `affected`."""
     size = np.zeros(len(PARTS))
@@ -120,7 +130,8 @@ def shares(change: Change, typical: Typical, params: FleetParams, nats: Float64 
     is None for one whose evidence is enough.
     """
     parts = np.flatnonzero(typical.affected)
-    if not change.affected[parts].any() and (nats is None or (parts >= RETRIES).all()):
+    if (parts >= RETRIES).all() and (nats is not None or not change.affected[parts].any()):
+        # so few failures are shared by chance too easily
         return False
     for part in parts.tolist():
         size, usual = float(change.size[part]), float(typical.size[part])
@@ -166,7 +177,7 @@ def _at_least(seen: int, steps: float, chance: float) -> float:
     return max(1 - below, 0.0)
 
 
-def parts_of_nats(by_metric: Float64) -> Float64:
+def parts_of_nats(by_metric: Float32) -> Float32:
     """Return (n, 5): the highest evidence of each part, from (n, 8)."""
     parts = np.empty((len(by_metric), len(PARTS)), by_metric.dtype)
     for part in range(len(PARTS)):

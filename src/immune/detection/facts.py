@@ -154,10 +154,12 @@ class FactBook:
         news_at = since - self._params.onset_slack_steps * float(self.interval_s[agent])
         recent = self._recent.since(agent, news_at)
         repeated, repeats = recent.repeated(self._repetition)
+        # while frozen nothing since the freeze was counted, else it was
+        counted = 0 if self._frozen_at[agent] < np.inf else len(recent)
         return Facts(
             prompt_hash_changed=self._prompts.changed(agent, news_at),
             model_changed=self._models.changed(agent, news_at),
-            new_tools=self._texts(self._tools.new(agent, news_at, len(recent))),
+            new_tools=self._texts(self._tools.new(agent, news_at, counted)),
             failing_tool=self._failing(agent, recent.place, recent.ok),
             repeated_tool=self._tool_text(repeated),
             repeats=repeats,

@@ -1,6 +1,6 @@
 """What a rule beside the statistic says: a hard limit, a repetition, a silence.
 
-Rules speak in codes and rows; the `Sentinel` turns a hit into a `Finding` with severity and effects.
+Rules speak in codes and rows; the `Sentinel` turns a hit into a `Finding`.
 """
 
 from __future__ import annotations

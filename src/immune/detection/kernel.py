@@ -3,8 +3,8 @@
 Per metric: y = log(1+x) (cost in micro-USD, the interval's sign turned); the residual against the
 baseline as a t variable, turned into a normal z, clipped, whitened by an AR(1) estimate; bets
 e^{δz}, each divided by its own past mean and by e^{|δ|κ}; R <- (1+R)·L. Retries and errors bet on
-"this step had one" with the likelihood ratio of raised odds against the upper
-bound of the learned rate. The evidence is log(1 + mean of R) over the bets and the metrics ever seen.
+"this step had one" with the likelihood ratio of raised odds against the upper bound of the learned
+rate. The evidence is log(1 + mean of R) over the bets and the metrics ever seen.
 
 A sample is scored before it is learned; samples wait in a block and are learned together, unless
 the evidence is high or the stream is frozen. Sources: Shiryaev 1963 and Roberts 1966 for R; Shin,
@@ -15,9 +15,11 @@ stream. A compiled kernel may take this one's place: batches in, evidence out, r
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
-from immune.columns import Bool, Float32
+from immune.columns import Bool, Float32, Float64
 from immune.detection.grouping import Indices, Runs
 from immune.detection.params import LearningParams, StatisticParams
 from immune.vitals import METRICS, N_METRICS, Family, Metric
@@ -42,15 +44,29 @@ _HOT = AT["raw"] + 1
 RARE = slice(Metric.RETRIES, Metric.ERRORS + 1)
 IS_RARE = np.array([s.family in (Family.RARE_COUNT, Family.RARE_EVENT) for s in METRICS])
 _UNIT = np.array([1e6 if s.metric is Metric.COST_USD else 1.0 for s in METRICS], np.float32)
-_SIGN = np.array([1.0 if s.sick_when_up else -1.0 for s in METRICS], np.float32)
+SIGN = np.array([1.0 if s.sick_when_up else -1.0 for s in METRICS], np.float32)
 
 
 def transform(values: Float32) -> Float32:
     """Turn (..., 8) values into what is learned: worse is up; NaN stays NaN."""
-    y: Float32 = np.log1p(values * _UNIT) * _SIGN
+    y: Float32 = np.log1p(values * _UNIT) * SIGN
     rare = values[..., RARE]
     y[..., RARE] = np.where(np.isnan(rare), np.nan, rare > 0)
     return y
+
+
+Deviations = TypeVar("Deviations", Float32, Float64)
+
+
+def less_slack(dev: Deviations, centre: Deviations, times: float) -> Deviations:
+    """Take from the interval's deviations (..., 8) what `times` as many steps would make.
+
+    `centre` is the baseline's; a slower pace stays as it is. Works in place.
+    """
+    usual = np.expm1(-centre[..., Metric.INTERVAL_S])
+    slack = np.log1p(usual) - np.log1p(usual / times)
+    dev[..., Metric.INTERVAL_S] -= np.clip(dev[..., Metric.INTERVAL_S], 0, np.maximum(slack, 0))
+    return dev
 
 
 class Kernel:
@@ -66,6 +82,7 @@ class Kernel:
         self._blank[AT["prior_mean"], IS_RARE] = 0.1
         self._blank[AT["prior_n"], IS_RARE] = 5.0  # Jeffreys' half a hit, and a little more
         bets = np.array(statistic.bets, np.float32)[:, None]
+        self._blank[AT["inverse"]] = 1.0
         self._blank[AT["ng"]] = statistic.bets_prior
         self._blank[AT["g0"] : AT["g3"] + 1] = statistic.bets_prior * np.exp(bets**2 / 2)
         phi = np.where(IS_RARE, statistic.ar_prior_rare, statistic.ar_prior)
@@ -81,7 +98,6 @@ class Kernel:
         self._weight = self._lanes(statistic.weights)
         self._gate_weight = self._lanes(statistic.gate_weights)
         self._tilt = np.array(statistic.rare_odds, np.float32)[:, None, None]
-        self._interval_slack = np.float32(np.log(statistic.interval_slack))
 
     @staticmethod
     def _lanes(weights: tuple[float, ...]) -> Float32:
@@ -127,11 +143,17 @@ class Kernel:
 
     def evidence(self, rows: Indices) -> tuple[Float32, Float32]:
         """Return the evidence now in nats, (n,), and that of each metric alone, (n, 8)."""
-        state = self.block[rows]
-        weight = self._weight.transpose(1, 0, 2)
-        by_metric = (state[:, AT["r0"] : AT["r3"] + 1] * weight).sum(axis=1)
-        known = state[:, AT["n"]] + state[:, AT["bn"]] > 0
+        ratio = self.block[rows, AT["r0"] : AT["r3"] + 1]
+        by_metric = (ratio * self._weight.transpose(1, 0, 2)).sum(axis=1)
+        known = self.block[rows, AT["n"]] + self.block[rows, AT["bn"]] > 0
         return self._pool(by_metric, known), np.log1p(by_metric)
+
+    def intervals(self, rows: Indices) -> Float32:
+        """Return each stream's usual seconds between steps, (n,); NaN where none was learned."""
+        learned = self.block[rows, AT["n"], Metric.INTERVAL_S] > 0
+        usual = np.expm1(-self.block[rows, AT["centre"], Metric.INTERVAL_S])
+        interval: Float32 = np.where(learned, usual, np.float32(np.nan))
+        return interval
 
     @staticmethod
     def _pool(by_metric: Float32, known: Bool) -> Float32:
@@ -180,7 +202,8 @@ class Kernel:
         count = present.astype(np.float32)
         seen = scored.astype(np.float32)
         z0 *= seen
-        dev = (y - state[AT["mean"]]) * count
+        widest = np.where(scored & ~IS_RARE, self._s.ar_clip / state[AT["inverse"]], np.inf)
+        dev = np.clip(y - state[AT["mean"]], -widest, widest) * count
         raw_dev = (raw - state[AT["raw"]]) * count
         last = state[AT["last"]]
         state[AT["bxy"]] += z0 * last
@@ -214,10 +237,8 @@ class Kernel:
     def _residuals(self, state: Float32, y: Float32) -> tuple[Float32, Float32]:
         """Return the residuals as normal scores, and the same after whitening."""
         s = self._s
-        dev = y - state[AT["centre"]]
-        faster = dev[:, Metric.INTERVAL_S]
-        faster -= np.clip(faster, 0, self._interval_slack)
-        t = dev * state[AT["inverse"]]
+        centre = state[AT["centre"]]
+        t = less_slack(y - centre, centre, s.interval_slack) * state[AT["inverse"]]
         nu = np.maximum(state[AT["nu"]], 3)
         z0 = np.sqrt(nu * np.log1p(t * t / nu)) * ((8 * nu + 1) / (8 * nu + 3))
         z0 = np.copysign(np.minimum(z0, s.ar_clip), t)
@@ -236,7 +257,7 @@ class Kernel:
         growth = bets * past * np.exp(-np.abs(self._delta) * state[AT["slack"]])
         growth = np.minimum(growth, cap)
 
-        # Bernoulli: centre is the rate, 1/inverse its standard deviation, slack the rate bet against
+        # Bernoulli: centre is the rate, 1/inverse its deviation, slack the rate that is bet against
         memory = state[AT["phi"], :, RARE] * state[AT["last"], :, RARE]
         rate = state[AT["slack"], :, RARE] + memory / np.maximum(state[AT["inverse"], :, RARE], 1)
         rate = np.clip(rate, self._s.rare_floor, 0.95)

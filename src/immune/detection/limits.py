@@ -70,6 +70,11 @@ class HardLimits:
                 note(rows, sums, label, "hour", hour.ceiling)
         return [self._hit(columns, row, words) for row, words in sorted(passed.items())]
 
+    @property
+    def open_sessions(self) -> int:
+        """How many sessions are remembered."""
+        return len(self._sessions.open) if self._sessions else 0
+
     def _hit(self, columns: VitalColumns, row: int, words: list[str]) -> Hit:
         return Hit(
             agent=int(columns.agent[row]),
@@ -155,7 +160,7 @@ class _Sessions:
 
     ceilings: dict[str, float]
     idle_s: float
-    _open: dict[tuple[int, str], _Session] = field(default_factory=dict)
+    open: dict[tuple[int, str], _Session] = field(default_factory=dict)
     _swept_at: float = 0.0
 
     def observe(self, columns: VitalColumns) -> list[tuple[str, float, Indices, Float64]]:
@@ -171,9 +176,9 @@ class _Sessions:
             if session_id is None:
                 continue
             key = (slots[row], session_id)
-            session = self._open.get(key)
+            session = self.open.get(key)
             if session is None or at[row] - session.seen_at > self.idle_s:
-                session = self._open[key] = _Session(at[row], [0.0] * len(limits), list(limits))
+                session = self.open[key] = _Session(at[row], [0.0] * len(limits), list(limits))
             session.seen_at = at[row]
             for i, amount in enumerate(amounts):
                 total = session.sums[i] = session.sums[i] + amount[row]
@@ -188,13 +193,13 @@ class _Sessions:
         ]
 
     def _sweep(self, now: float) -> None:
-        if now - self._swept_at > self.idle_s / 4 or len(self._open) > SESSIONS_MAX:
+        if now - self._swept_at > self.idle_s / 4 or len(self.open) > SESSIONS_MAX:
             self._swept_at = now
             oldest = now - self.idle_s
-            if len(self._open) > SESSIONS_MAX:
-                seen = np.array([session.seen_at for session in self._open.values()])
+            if len(self.open) > SESSIONS_MAX:
+                seen = np.array([session.seen_at for session in self.open.values()])
                 oldest = max(oldest, float(np.median(seen)))
-            self._open = {k: s for k, s in self._open.items() if s.seen_at > oldest}
+            self.open = {k: s for k, s in self.open.items() if s.seen_at > oldest}
 
 
 def _amount(columns: VitalColumns, label: str) -> Float64:

@@ -15,7 +15,7 @@ import numpy as np
 
 from immune.columns import Bool, Float32, Float64
 from immune.detection.findings import MetricEffect
-from immune.detection.kernel import IS_RARE, RARE, transform
+from immune.detection.kernel import IS_RARE, RARE, less_slack, transform
 from immune.detection.params import EpisodeParams
 from immune.vitals import METRICS, N_METRICS, Family, Metric
 
@@ -36,6 +36,8 @@ class Normal:
     phi: Float64
     raw_mean: Float64
     """Mean of the metric itself."""
+    interval_slack: float
+    """Times as many steps that are nobody's harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Onset:
 
 def residuals(values: Float32, normal: Normal) -> Float64:
     """Return (n, 8) standardised residuals, worse is up; NaN where missing or never learned."""
-    z: Float64 = (transform(values).astype(np.float64) - normal.centre) / normal.spread
+    y = transform(values).astype(np.float64)
+    z: Float64 = less_slack(y - normal.centre, normal.centre, normal.interval_slack) / normal.spread
     z[:, normal.samples < 1] = np.nan
     return z
 
@@ -79,7 +82,8 @@ def find_onset(at: Float64, values: Float32, normal: Normal) -> Onset:
     """Return the likeliest onset among the samples; at least one sample is needed."""
     z = residuals(values, normal)
     nats = _contributions(z, transform(values).astype(np.float64), normal)
-    index = int(np.argmax(np.maximum(nats - _TOLL, 0).sum(axis=1)))
+    total = np.maximum(nats - _TOLL, 0).sum(axis=1)
+    index = int(np.argmax(total)) if total.any() else len(at) - 1
     return Onset(index, float(at[index]))
 
 
@@ -97,14 +101,13 @@ def effects_since(
     y = transform(values).astype(np.float64)
     nats = _contributions(z, y, normal)[0]
     seen = ~np.isnan(z)
-    known = seen.any(axis=0)
     count = np.maximum(seen.sum(axis=0), 1)
     mean_y = np.where(seen, y, 0).sum(axis=0) / count
     mean_x = np.where(seen, values, 0).sum(axis=0, dtype=np.float64) / count
     effects = []
     for spec in METRICS:
         j = spec.metric
-        if not known[j]:
+        if not seen[:, j].any():
             continue
         increase = 0.0
         if IS_RARE[j]:
@@ -113,8 +116,9 @@ def effects_since(
             ratio = now / max(usual, 1e-3)
             enough = increase >= params.affected_increase
         else:
-            usual, now = _typical(spec.family, j, normal.centre[j], normal.raw_mean[j]), _typical(
-                spec.family, j, mean_y[j], mean_x[j]
+            usual, now = (
+                _typical(spec.family, j, normal.centre[j], normal.raw_mean[j]),
+                _typical(spec.family, j, mean_y[j], mean_x[j]),
             )
             least = _LEAST[j]
             ratio = max(now, least) / max(usual, least)

@@ -43,7 +43,7 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     """Standard deviations; one wild sample says no more than this."""
     ar_clip: float = 6.0
     """Standard deviations before whitening; wider than `z_clip`, so that a lasting shift is not
-    taken for the memory of an autocorrelated metric."""
+    taken for the memory of an autocorrelated metric. No sample is learned as further out."""
     ar_max: float = 0.8
     """Ceiling of the estimated autocorrelation φ; at 1 a shift would be explained away."""
     ar_shrink: float = 30.0
@@ -146,9 +146,9 @@ class EpisodeParams(msgspec.Struct, frozen=True, kw_only=True):
     """Times worse than normal that an affected metric must be at least."""
     affected_increase: float = 0.04
     """Rise of the probability that affected retries or errors must show at least."""
-    fence_from_severity: float = 1.0
-    """0..10; a change that does less harm is suspected and not fenced, unless a new tool came with
-    it: latency ×1.4 in a busy hour is .9. 0 fences on any."""
+    fence_from_severity: float = 1.25
+    """0..10; a change that is not sure (95 %) to do this harm is told and not fenced, unless a new
+    tool came with it: latency ×1.4 in a busy hour is .9, ×1.6 is 1.25. 0 fences on any."""
     severe_from_usd_per_hour: float = 0.0
     """USD an hour of additional cost below which the severity stays under 7; 0 is off."""
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from immune.columns import Float32, Int32
-from immune.detection.kernel import AT, IS_RARE
+from immune.detection.kernel import AT, IS_RARE, SIGN, transform
 from immune.detection.params import LearningParams
+from immune.vitals import N_METRICS
 
 _MAD = 1.4826  # median absolute deviation to standard deviation
 _READ = ["n", "mean", "var", "sxy", "sxx"]
@@ -46,9 +47,9 @@ class PeerPriors:
     def _pool(self, state: np.ndarray, fallback: Float32) -> Float32:
         """Pool (m, 5, 8) into a prior (5, 8); metrics that too few know keep the fallback."""
         p = self._params
-        n, mean, var, sxy, sxx = np.where(
-            (state[:, :1] >= p.block_min), state, np.nan
-        ).transpose(1, 0, 2)
+        n, mean, var, sxy, sxx = np.where((state[:, :1] >= p.block_min), state, np.nan).transpose(
+            1, 0, 2
+        )
         enough = np.isfinite(n).sum(axis=0) >= p.peers_min
         prior = fallback.copy()
         if not enough.any():
@@ -75,3 +76,26 @@ class PeerPriors:
         prior[4, enough] = np.clip(products / (np.nansum(sxx, axis=0) + shrink), 0, 1)
         return prior
 
+
+_SHIFT_SAMPLES = 5
+"""Samples from which on a peer's word on a shared shift counts."""
+
+
+def shared_shift(values: Float32, block: Float32, peers_min: int) -> Float32:
+    """Return how far these peers have moved from their own normal, (8,).
+
+    values: (m, k, 8), each peer's samples, NaN where there is none; block: (m, F, 8), their state.
+    The median of the peers, a trimmed mean for rates; 0 for metrics that too few peers tell of.
+    """
+    y = transform(values).astype(np.float64)
+    count = (~np.isnan(y)).sum(axis=1)
+    mean = np.nansum(y, axis=1) / np.maximum(count, 1)
+    known = (count >= _SHIFT_SAMPLES) & (block[:, AT["n"]] > 0)
+    moved = (mean - block[:, AT["centre"]]) * SIGN
+    shift = np.zeros(N_METRICS, np.float32)
+    for j in range(N_METRICS):
+        told = np.sort(moved[known[:, j], j])
+        if len(told) >= peers_min:
+            cut = len(told) // 5
+            shift[j] = told[cut : len(told) - cut].mean() if IS_RARE[j] else np.median(told)
+    return shift

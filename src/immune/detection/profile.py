@@ -33,8 +33,15 @@ def _metric(metric: Metric, family: Family, s: np.ndarray) -> MetricProfile:
     if IS_RARE[metric]:
         rate = float((n * s[AT["mean"]] + k0 * s[AT["prior_mean"]]) / (n + k0))
         return MetricProfile(
-            metric=metric.label, samples=n, centre=rate, spread=math.sqrt(rate * (1 - rate)),
-            median=float(rate > 0.5), low=0.0, high=float(rate > 0.01), rate=rate, mean=rate,
+            metric=metric.label,
+            samples=n,
+            centre=rate,
+            spread=math.sqrt(rate * (1 - rate)),
+            median=float(rate > 0.5),
+            low=0.0,
+            high=float(rate > 0.01),
+            rate=rate,
+            mean=rate,
             dispersion=1 - rate,
         )
     y = float(s[AT["centre"]])
@@ -46,14 +53,19 @@ def _metric(metric: Metric, family: Family, s: np.ndarray) -> MetricProfile:
     if family is Family.COUNT:
         low, median, high = count_quantiles(mean, dispersion, (0.01, 0.5, 0.99))
     return MetricProfile(
-        metric=metric.label, samples=n, centre=centre, spread=spread, median=median,
-        low=max(low, 0.0), high=high, mean=mean, dispersion=dispersion,
+        metric=metric.label,
+        samples=n,
+        centre=centre,
+        spread=spread,
+        median=median,
+        low=max(low, 0.0),
+        high=high,
+        mean=mean,
+        dispersion=dispersion,
     )
 
 
-def count_quantiles(
-    mean: float, dispersion: float, shares: tuple[float, ...]
-) -> tuple[float, ...]:
+def count_quantiles(mean: float, dispersion: float, shares: tuple[float, ...]) -> tuple[float, ...]:
     """Return quantiles of the negative binomial law with this mean and variance/mean.
 
     >>> count_quantiles(3.0, 1.0, (0.01, 0.5, 0.99))

@@ -132,6 +132,9 @@ class FleetParams(msgspec.Struct, frozen=True, kw_only=True):
     nats_min: float = 4.0
     """Evidence from which an agent counts as changed here: far below a suspicion (about 11), since
     many at once are evidence themselves and the fleet must be seen before its first quarantine."""
+    certain_nats: float = 8.0
+    """Evidence that healthy agents hardly reach: whoever has had it for long changed long ago,
+    whatever a scan of the last samples says."""
     changed_min: int = 3
     """Agents with that evidence before a group is looked at; the others may lag behind."""
     lagging_nats: float = 2.0
@@ -148,9 +151,9 @@ class FleetParams(msgspec.Struct, frozen=True, kw_only=True):
     """The same for retries and errors, as a rise of their probability."""
     ratio_alike: float = 2.5
     """Times by which the size of one agent's change may differ from the typical member's."""
-    least_share: float = 0.6
+    least_share: float = 0.5
     """Of the log of the typical ratio that an agent's change must reach at least: where the typical
-    is ×2.7, ×1.8; healthy agents with a bad minute must not look like members."""
+    is ×4, ×2; healthy agents with a bad minute must not look like members."""
     beyond_ratio: float = 1.6
     """Times worse from which a metric that the others don't share is an agent's own sickness."""
     beyond_increase: float = 0.25
@@ -161,6 +164,8 @@ class FleetParams(msgspec.Struct, frozen=True, kw_only=True):
     """Probability below which so many retries or errors, or so few, are not chance."""
     scans_max: int = 64
     """Agents of a group that are looked at closely in a tick; of more, an even sample."""
+    looks_max: int = 8
+    """Groups that are looked at closely in a tick, the most promising ones."""
     refresh_s: float = 10.0
     """Seconds after which an open finding measures again what its typical member suffers."""
     subsided_s: float = 120.0

@@ -1,8 +1,7 @@
 """Turns evidence and the rules beside it into findings: who left normal, since when, how badly.
 
-One episode per stream runs from the first crossing of a tier until the evidence has fallen back.
-Within it the Sentinel speaks when a tier is crossed, and later only when the picture has changed.
-What becomes of a finding is decided by others.
+Every vital is scored before it is learned. What crosses a tier opens an episode; what an episode
+has to say becomes a `Finding`; what becomes of a finding is decided by others.
 """
 
 from __future__ import annotations
@@ -13,18 +12,22 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from immune.columns import KIND_CODE, KINDS, Float32, Int32, Names, VitalColumns
+from immune.columns import KINDS, Float32, Int32, Names, VitalColumns
+from immune.detection import fleet
 from immune.detection.baseline import BaselineLearner
+from immune.detection.change import Recent
+from immune.detection.episodes import Episode, Level
 from immune.detection.findings import Facts, Finding, MetricEffect, Source, Subsided, Tier
-from immune.detection.hits import Hit
 from immune.detection.grouping import Indices, Runs, grown
+from immune.detection.hits import Hit
 from immune.detection.limits import HardLimits
-from immune.detection.onset import affected_lanes, effects_since, find_onset
+from immune.detection.onset import affected_lanes
 from immune.detection.params import DetectionParams
 from immune.detection.repetition import Repetition
-from immune.detection.severity import SEVERE, severity, tempered
+from immune.detection.scan import Scan
+from immune.detection.severity import at_least, severity, tempered
 from immune.detection.silence import Silence
-from immune.detection.thresholds import DAY_S, steps_per_day, thresholds
+from immune.detection.thresholds import steps_per_day, thresholds
 from immune.vitals import Kind
 
 
@@ -36,10 +39,12 @@ class Observation:
     subsided: list[Subsided] = field(default_factory=list)
     scored: int = 0
     """Vitals scored."""
+    silences: list[Hit] = field(default_factory=list)
+    """The silences among the findings, as the fleet's watch wants them."""
 
 
 class Levels(NamedTuple):
-    """Where every stream stands; arrays of one length."""
+    """Where every stream stands; arrays of one length, evidence and thresholds in nats."""
 
     agent: Int32
     kind: Int32
@@ -48,31 +53,14 @@ class Levels(NamedTuple):
     quarantine: Float32
 
 
-@dataclass(slots=True)
-class _Episode:
-    onset_at: float
-    tier: Tier | None = None
-    """The highest told; None before the first word."""
-    sources: set[Source] = field(default_factory=set)
-    affected: frozenset[str] = frozenset()
-    severity: float = 0.0
-    could_fence: bool = False
-    steps: int = 0
-    spoke: int = 0
-    """Step of the last word."""
-    crossed: int = 0
-    """Step of the last crossing or hit."""
-
-
 class Sentinel:
     """Watches all streams.
 
     >>> from immune.columns import from_vitals
     >>> from immune.vitals import Vital
-    >>> names, params = Names(), DetectionParams()
+    >>> names, params, rng = Names(), DetectionParams(), np.random.default_rng(1)
     >>> sentinel = Sentinel(BaselineLearner(params, names), params, names)
-    >>> rng = np.random.default_rng(1)
-    >>> latency = 800 * np.exp(0.4 * rng.standard_normal(640)) * np.where(np.arange(640) < 600, 1, 5)
+    >>> latency = 800 * rng.lognormal(0, 0.4, 640) * np.repeat([1, 5], [600, 40])
     >>> steps = [Vital(agent_id="a", at=float(t), latency_ms=x) for t, x in enumerate(latency)]
     >>> found = sentinel.observe(from_vitals(steps, names)).findings
     >>> [str(finding.tier) for finding in found[:2]], 595 < found[0].onset_at < 605
@@ -86,8 +74,9 @@ class Sentinel:
         self._limits = HardLimits(params.rules.limits, names)
         self._repetition = Repetition(params.rules.repetition, names)
         self._silence = Silence(params.rules.silence, names)
-        self.facts = learner.facts
-        self._episodes: dict[tuple[int, int], _Episode] = {}
+        self._scan = Scan(learner, params.episodes)
+        self._episodes: dict[tuple[int, int], Episode] = {}
+        """By codes of agent and kind."""
         self._watched = np.zeros(0, np.bool_)
         """Streams with an open episode."""
         self._now = 0.0
@@ -100,208 +89,165 @@ class Sentinel:
         seen = Observation(scored=len(columns))
         if not len(columns):
             return seen
+        self._now = max(self._now, float(columns.at[-1]))
         runs = Runs.of(self._learner.admit(columns))
-        self._make_room()
+        self._watched = grown(self._watched, self._learner.capacity, 0)
         for part, streams in runs.rounds():
             self._score(columns, part, streams, seen)
-        for hit in self._limits.observe(columns):
-            self._take(hit, seen)
-        for hit in self._repetition.observe(columns):
+        for hit in self._limits.observe(columns) + self._repetition.observe(columns):
             self._take(hit, seen)
         self._silence.observe(columns)
         self._silence.returned(columns)
-        self._now = max(self._now, float(columns.at[-1]))
         return seen
 
     def sweep(self, now: float) -> Observation:
         """Look for what no vital can tell: silence. `now` is epoch seconds."""
-        seen = Observation()
         self._now = max(self._now, now)
-        for hit in self._silence.sweep(now):
+        seen = Observation(silences=self._silence.sweep(now))
+        for hit in seen.silences:
             self._take(hit, seen)
         return seen
 
-    def _score(self, columns: VitalColumns, part: Indices, streams: Indices, seen: Observation) -> None:
-        """Score one vital each of these streams."""
+    def _score(
+        self, columns: VitalColumns, part: Indices, streams: Indices, seen: Observation
+    ) -> None:
+        """Score one vital each of these streams, and follow those that need it."""
         suspicion, quarantine = self._thresholds(streams)
         at = columns.at[part]
         evidence, _ = self._learner.observe(streams, at, columns.values[part], quarantine)
         ready = self._learner.seen[streams] >= self._params.learning.samples_ready
         of_interest = (ready & (evidence >= suspicion)) | self._watched[streams]
         for i in np.flatnonzero(of_interest).tolist():
-            nats = float(evidence[i])
-            self._follow(
-                int(streams[i]), float(at[i]), nats, float(suspicion[i]), float(quarantine[i]), seen
+            level = Level(
+                float(at[i]), float(evidence[i]), float(suspicion[i]), float(quarantine[i])
             )
+            self._follow(int(streams[i]), level, seen)
 
-    def _follow(
-        self,
-        row: int,
-        at: float,
-        nats: float,
-        suspicion: float,
-        quarantine: float,
-        seen: Observation,
-    ) -> None:
+    def _follow(self, row: int, level: Level, seen: Observation) -> None:
         """Carry a stream's episode on by one step."""
         p = self._params.episodes
-        episode = self._episodes.get(self._slot(row)) or self._begin(row, at)
-        episode.steps += 1
-        if nats >= suspicion:
-            episode.crossed = episode.steps
-            tier = Tier.QUARANTINE if nats >= quarantine else Tier.SUSPICION
-            news = episode.tier is None or Source.EVIDENCE not in episode.sources
-            if news or (tier is Tier.QUARANTINE and episode.tier is not Tier.QUARANTINE):
-                values_at, values = self._learner.ring.last(row)
-                episode.onset_at = find_onset(values_at, values, self._learner.normal(row)).at
-                nats_of_tier = quarantine if tier is Tier.QUARANTINE else suspicion
-                self._speak(row, episode, tier, Source.EVIDENCE, at, nats, nats_of_tier, seen)
-                return
-        if episode.tier is not None and episode.steps - episode.spoke >= p.speak_every_steps:
-            nats_of_tier = quarantine if episode.tier is Tier.QUARANTINE else suspicion
-            if nats >= suspicion:
-                self._speak_if_news(row, episode, at, nats, nats_of_tier, seen)
-        wait = p.subsided_steps
-        if episode.sources == {Source.SILENCE}:
-            wait = p.returned_steps
-        fallen = nats < p.subsided_share * suspicion
-        if fallen and episode.steps - episode.crossed >= wait:
+        episode = self._episodes.get(self._slot(row)) or self._begin(row, level.at)
+        tier = episode.step(level, p)
+        if tier is not None:
+            episode.onset_at = self._scan.onset(row) or level.at
+            self._tell(row, episode, tier, level, seen, first=True)
+        elif level.tier is not None and episode.tier is not None and episode.may_look(p):
+            self._tell(row, episode, episode.tier, level, seen, first=False)
+        if episode.is_over(level, p):
             self._end(row)
-            agent, kind = self._slot(row)
-            seen.subsided.append(Subsided(self._names.agents.text(agent), KINDS[kind], at))
+            if episode.tier is not None:
+                agent, kind = self._slot(row)
+                name = self._names.agents.text(agent)
+                seen.subsided.append(Subsided(name, KINDS[kind], level.at))
+
+    def _tell(
+        self,
+        row: int,
+        episode: Episode,
+        tier: Tier,
+        level: Level,
+        seen: Observation,
+        *,
+        first: bool,
+    ) -> None:
+        """Look at the stored samples and say what they show, if it names a metric and is news."""
+        episode.looked = episode.steps
+        effects = self._scan.effects(row, episode.onset_at)
+        if not any(effect.affected for effect in effects):
+            return
+        threshold = level.threshold(tier)
+        finding = self._finding(row, episode, effects, tier, level.at, level.evidence, threshold)
+        if first or episode.is_news(finding, self._params.episodes):
+            episode.told(finding)
+            seen.findings.append(finding)
 
     def _take(self, hit: Hit, seen: Observation) -> None:
-        """Turn a rule's hit into a finding, unless it says what was just said."""
+        """Turn a rule's hit into a finding, unless the same was said a few steps ago."""
         row = self._learner.stream(self._names.agents.text(hit.agent), KINDS[hit.kind])
         if row is None:
             return
-        episode = self._episodes.get(self._slot(row))
+        episode = self._episodes.get((hit.agent, hit.kind))
         if episode is None:
             episode = self._begin(row, hit.at if hit.onset_at is None else hit.onset_at)
         episode.crossed = episode.steps
-        known = hit.source in episode.sources and (
-            hit.tier is not Tier.QUARANTINE or episode.tier is Tier.QUARANTINE
-        )
-        if known and episode.steps - episode.spoke < self._params.episodes.speak_every_steps:
+        news = episode.rises_to(hit.tier, hit.source)
+        if not news and not episode.may_look(self._params.episodes):
             return
+        episode.looked = episode.steps
         if hit.onset_at is not None:
             episode.onset_at = min(episode.onset_at, hit.onset_at)
-        self._speak(row, episode, hit.tier, hit.source, hit.at, 0.0, 0.0, seen, hit)
-
-    # ---- findings
-
-    def _speak(
-        self,
-        row: int,
-        episode: _Episode,
-        tier: Tier,
-        source: Source,
-        at: float,
-        nats: float,
-        nats_of_tier: float,
-        seen: Observation,
-        hit: Hit | None = None,
-    ) -> None:
-        finding = self._finding(row, episode, tier, source, at, nats, nats_of_tier, hit)
-        if episode.tier is not Tier.QUARANTINE:
-            episode.tier = tier
-        episode.sources.add(source)
-        episode.affected = frozenset(effect.metric for effect in finding.affected)
-        episode.severity = finding.severity
-        episode.could_fence = finding.can_fence
-        episode.spoke = episode.steps
-        seen.findings.append(finding)
-
-    def _speak_if_news(
-        self,
-        row: int,
-        episode: _Episode,
-        at: float,
-        nats: float,
-        nats_of_tier: float,
-        seen: Observation,
-    ) -> None:
-        """Tell again, if a metric joined, the severity rose, or what could not fence now can."""
-        assert episode.tier is not None  # noqa: S101 (for mypy; the caller checks)
-        now = self._finding(
-            row, episode, episode.tier, Source.EVIDENCE, at, nats, nats_of_tier, None
-        )
-        joined = {effect.metric for effect in now.affected} - episode.affected
-        worse = now.severity >= episode.severity + self._params.episodes.severity_step
-        severe = now.severity >= SEVERE > episode.severity
-        fence = now.can_fence and not episode.could_fence and episode.tier is Tier.QUARANTINE
-        if joined or worse or severe or fence:
-            self._speak(
-                row, episode, episode.tier, Source.EVIDENCE, at, nats, nats_of_tier, seen
-            )
+        effects = self._scan.effects(row, episode.onset_at)
+        finding = self._finding(row, episode, effects, hit.tier, hit.at, 0.0, 0.0, hit)
+        if news or episode.is_news(finding, self._params.episodes):
+            episode.told(finding)
+            seen.findings.append(finding)
 
     def _finding(
         self,
         row: int,
-        episode: _Episode,
+        episode: Episode,
+        effects: tuple[MetricEffect, ...],
         tier: Tier,
-        source: Source,
         at: float,
-        nats: float,
-        nats_of_tier: float,
-        hit: Hit | None,
+        evidence: float,
+        threshold: float,
+        hit: Hit | None = None,
     ) -> Finding:
         agent, kind = self._slot(row)
-        effects = self._effects(row, episode.onset_at)
-        facts = self.facts.facts(agent, kind, episode.onset_at)
-        score = tempered(
-            severity(effects, hit.severity_floor if hit else 0.0),
-            self._usd_per_hour(row, effects),
-            self._params.episodes.severe_from_usd_per_hour,
-        )
+        facts = self._learner.facts.facts(agent, kind, episode.onset_at)
         if hit is not None:
             facts = _joined(facts, hit.facts)
-            why_not = hit.why_not
-            can_fence = hit.can_fence
-        else:
-            can_fence, why_not = True, ""
-        if can_fence and source is not Source.HARD_LIMIT:
-            lanes = np.flatnonzero(affected_lanes(effects)) if hit is None else None
-            standing = self._learner.standing(row, lanes)
-            can_fence, why_not = standing.can_fence, standing.why_not
-        least = self._params.episodes.fence_from_severity
-        if can_fence and hit is None and score < least and not facts.new_tools:
-            can_fence = False
-            why_not = f"the harm is small: severity {score:.1f}, and fences stand from {least:.1f}"
+        score = tempered(
+            severity(effects, hit.severity_floor if hit else 0.0),
+            self._scan.usd_per_hour(row, effects),
+            self._params.episodes.severe_from_usd_per_hour,
+        )
+        why_not = self._why_not(row, effects, facts, hit)
         return Finding(
             agent_id=self._names.agents.text(agent),
             kind=KINDS[kind],
             tier=tier,
-            source=source,
+            source=hit.source if hit else Source.EVIDENCE,
             at=at,
             onset_at=episode.onset_at,
-            evidence=nats,
-            threshold=nats_of_tier,
+            evidence=evidence,
+            threshold=threshold,
             severity=score,
             effects=effects,
             facts=facts,
-            can_fence=can_fence,
+            can_fence=not why_not,
             why_not=why_not,
         )
 
-    def _effects(self, row: int, since: float) -> tuple[MetricEffect, ...]:
-        at, values = self._learner.ring.last(row)
-        normal = self._learner.normal(row)
-        return effects_since(values[at >= since], normal, self._params.episodes)
-
-    def _usd_per_hour(self, row: int, effects: tuple[MetricEffect, ...]) -> float:
-        steps = float(steps_per_day(self._learner.kernel.block[[row]])[0])
-        more = sum(e.now - e.normal for e in effects if e.metric == "cost_usd" and e.affected)
-        pace = max((e.ratio for e in effects if e.metric == "interval_s" and e.affected), default=1)
-        return more * pace * steps / (DAY_S / 3600)
+    def _why_not(
+        self,
+        row: int,
+        effects: tuple[MetricEffect, ...],
+        facts: Facts,
+        hit: Hit | None,
+    ) -> str:
+        """Return why a finding can't fence, in words; empty where it can."""
+        if hit is not None and not hit.can_fence:
+            return hit.why_not or "this rule never fences"
+        if hit is not None and hit.source is Source.HARD_LIMIT:
+            return ""
+        lanes = np.flatnonzero(affected_lanes(effects)) if hit is None else None
+        standing = self._learner.standing(row, lanes)
+        if standing.why_not:
+            return standing.why_not
+        least = self._params.episodes.fence_from_severity
+        sure = severity(at_least(effects))
+        if hit is None and sure < least and not facts.new_tools:
+            return f"the harm is small: severity {sure:.1f} is sure, and fences stand from {least}"
+        return ""
 
     # ---- episodes
 
     def _slot(self, row: int) -> tuple[int, int]:
         return int(self._learner.agent[row]), int(self._learner.kind[row])
 
-    def _begin(self, row: int, at: float) -> _Episode:
-        episode = self._episodes[self._slot(row)] = _Episode(onset_at=at)
+    def _begin(self, row: int, at: float) -> Episode:
+        episode = self._episodes[self._slot(row)] = Episode(onset_at=at)
         self._watched[row] = True
         return episode
 
@@ -309,20 +255,17 @@ class Sentinel:
         self._episodes.pop(self._slot(row), None)
         self._watched[row] = False
 
-    def _make_room(self) -> None:
-        self._watched = grown(self._watched, len(self._learner.agent), 0)
-
     def _thresholds(self, streams: Indices) -> tuple[Float32, Float32]:
-        steps = steps_per_day(self._learner.kernel.block[streams])
+        steps = steps_per_day(self._learner.kernel.intervals(streams))
         return thresholds(self._params.budgets, steps, self._learner.n_agents)
 
-    # ---- what others order and ask
+    # ---- what others order
 
     def forget(self, agent_id: str) -> None:
         """Set the agent's evidence to zero and end its episodes: its incident has closed, or its
         probation begins."""
         rows = self._learner.streams_of_agent(agent_id)
-        self._make_room()
+        self._watched = grown(self._watched, self._learner.capacity, 0)
         for row in rows.tolist():
             self._end(row)
         self._learner.kernel.calm(rows)
@@ -350,11 +293,7 @@ class Sentinel:
         self._now = max(self._now, now)
         self._silence.restart(now)
 
-    def ready_agents(self) -> set[int]:
-        """Return the codes of the agents that have a baseline to be judged by."""
-        rows = self._learner.streams()
-        ready = self._learner.seen[rows] >= self._params.learning.samples_ready
-        return set(self._learner.agent[rows[ready]].tolist())
+    # ---- what others ask
 
     def evidence(self, agent_id: str) -> float:
         """Return the agent's evidence now, in nats; 0 for one never seen."""
@@ -365,30 +304,37 @@ class Sentinel:
         """Return where every stream stands."""
         rows = self._learner.streams()
         suspicion, quarantine = self._thresholds(rows)
+        evidence, _ = self._learner.kernel.evidence(rows)
         return Levels(
-            self._learner.agent[rows],
-            self._learner.kind[rows],
-            self._learner.kernel.evidence(rows)[0],
-            suspicion,
-            quarantine,
+            self._learner.agent[rows], self._learner.kind[rows], evidence, suspicion, quarantine
         )
 
-    def recent_onset(self, agent_id: str, kind: Kind) -> float | None:
-        """Return the likeliest onset of whatever the agent's evidence shows; None if unknown."""
-        row = self._learner.stream(agent_id, kind)
+    def fleet_levels(self) -> fleet.Levels:
+        """Return the same as `FleetWatch.watch` wants it, metric by metric."""
+        rows = self._learner.streams()
+        evidence, by_metric = self._learner.kernel.evidence(rows)
+        return fleet.Levels(
+            self._learner.agent[rows], self._learner.kind[rows], evidence, by_metric
+        )
+
+    def scan(self, agent: int, kind: int) -> Recent | None:
+        """Return onset and effects of one stream, by codes; None if it has no samples."""
+        row = self._learner.stream(self._names.agents.text(agent), KINDS[kind])
         if row is None:
             return None
-        episode = self._episodes.get((self._names.agents.code(agent_id), KIND_CODE[kind]))
-        if episode is not None:
-            return episode.onset_at
-        at, values = self._learner.ring.last(row)
-        return find_onset(at, values, self._learner.normal(row)).at if len(at) else None
+        episode = self._episodes.get((agent, kind))
+        return self._scan.recent(row, episode.onset_at if episode else None)
 
     def recent_effects(self, agent_id: str, kind: Kind) -> tuple[MetricEffect, ...]:
         """Return what happened to each metric since the agent's likeliest onset; () if unknown."""
-        row = self._learner.stream(agent_id, kind)
-        onset_at = self.recent_onset(agent_id, kind)
-        return () if row is None or onset_at is None else self._effects(row, onset_at)
+        recent = self.scan(self._names.agents.code(agent_id), KINDS.index(kind))
+        return () if recent is None else recent.effects
+
+    def ready_agents(self) -> set[int]:
+        """Return the codes of the agents that have a baseline to be judged by."""
+        rows = self._learner.streams()
+        ready = self._learner.seen[rows] >= self._params.learning.samples_ready
+        return set(self._learner.agent[rows[ready]].tolist())
 
 
 def _joined(facts: Facts, said: Facts) -> Facts:

@@ -27,11 +27,14 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from immune.detection.findings import MetricEffect
 
 SEVERE = 7.0
 """From here on a person is asked."""
 _NOT_SEVERE = 6.9
+_ERRORS = 1.64
 
 
 def severity(effects: tuple[MetricEffect, ...], floor: float = 0.0) -> float:
@@ -60,6 +63,21 @@ def _token_ratio(effects: tuple[MetricEffect, ...], by: dict[str, MetricEffect])
     before = sum(e.normal for e in tokens)
     now = sum(e.now if e.metric in by else e.normal for e in tokens)
     return now / max(before, 1.0)
+
+
+def at_least(effects: tuple[MetricEffect, ...]) -> tuple[MetricEffect, ...]:
+    """Return the affected as small as 1.64 of their standard errors allow (95 %, one-sided).
+
+    What has just crossed a threshold looks worse than it is: chance helped it across. With n nats
+    an effect is √(2n) standard errors from none.
+    """
+    lower = []
+    for effect in effects:
+        if effect.affected:
+            sure = max(0.0, 1 - _ERRORS / math.sqrt(2 * max(effect.evidence, 1e-9)))
+            ratio, increase = max(effect.ratio, 1.0) ** sure, effect.increase * sure
+            lower.append(msgspec.structs.replace(effect, ratio=ratio, increase=increase))
+    return tuple(lower)
 
 
 def tempered(score: float, usd_per_hour: float, severe_from_usd_per_hour: float) -> float:

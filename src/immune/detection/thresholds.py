@@ -9,21 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from immune.columns import Float32
-from immune.detection.kernel import AT
 from immune.detection.params import Budgets
-from immune.vitals import Metric
 
 DAY_S = 86_400.0
 _WEEK_DAYS = 7.0
 
 
-def steps_per_day(state: Float32) -> Float32:
-    """Return (n,) from the learned intervals of streams (n, F, 8); one a second where unknown."""
-    interval = np.expm1(-state[:, AT["centre"], Metric.INTERVAL_S])
-    known = state[:, AT["n"], Metric.INTERVAL_S] > 0
-    steps: Float32 = (DAY_S / np.where(known, np.clip(interval, 1e-3, DAY_S), 1.0)).astype(
-        np.float32
-    )
+def steps_per_day(interval_s: Float32) -> Float32:
+    """Return (n,) for agents of these usual intervals; one step a second where it is NaN."""
+    steps: Float32 = DAY_S / np.clip(np.nan_to_num(interval_s, nan=1.0), 1e-3, DAY_S)
     return steps
 
 

@@ -98,7 +98,7 @@ SIGNATURES: tuple[Signature, ...] = (
         S.INPUT_TOKENS: 0.15, S.OUTPUT_TOKENS: 0.15, S.COST_ONLY: 0.1, S.TOOL_CALLS: 0.1,
         S.PROMPT_CHANGED: 0.1, S.MODEL_CHANGED: 0.1, S.FAILING_TOOL: 0.3,
     }),
-    Signature(Cause.UNKNOWN, "time, tokens and calls all rose at once", 0.4, {
+    Signature(Cause.UNKNOWN, "time, tokens and calls all rose at once", 0.25, {
         S.LATENCY: 0.93, S.INPUT_TOKENS: 0.85, S.OUTPUT_TOKENS: 0.85, S.TOOL_CALLS: 0.93,
         S.MANY_CALLS: 0.9,
     }),

@@ -12,7 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from immune.detection.findings import BaselineProfile, Finding, Source, worst
-from immune.detection.fleet import FleetFinding
+from immune.detection.fleet_case import FleetFinding
 from immune.diagnosis.causes import Diagnosis
 from immune.errors import IllegalEvent
 from immune.healing.actions import Action, Rung

@@ -1,10 +1,10 @@
-"""How much one request may bring: the error for too much, and decompression that stops in time."""
+"""How much one request may bring, and decompression that stops in time."""
 
 from __future__ import annotations
 
 import zlib
 
-from immune.errors import InvalidInput, Refused
+from immune.errors import InvalidInput, TooLarge
 
 BODY_MAX_BYTES = 8 * 1024 * 1024
 """Bytes of one body, after decompression. 8 MiB holds about 20,000 vitals or 8,000 spans."""
@@ -13,15 +13,6 @@ ITEMS_MAX = 10_000
 """Vitals in one body; a larger batch would hold up everybody else's."""
 
 _GZIP = zlib.MAX_WBITS | 16
-
-
-class TooLarge(Refused):
-    """The request brings more than one request may (413): split it."""
-
-    def __init__(self, what: str, limit: int) -> None:
-        super().__init__(f"{what}: more than {limit}; send it in smaller parts")
-        self.what = what
-        self.limit = limit
 
 
 def check_size(body: bytes, max_bytes: int) -> None:

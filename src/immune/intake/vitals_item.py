@@ -15,9 +15,6 @@ import msgspec
 from immune.intake.salt import Salt
 from immune.vitals import CALLS_MAX, REPORTED, Kind, Refusal, ToolCall, Vital, refusal
 
-METRIC_MAX = 1e15
-"""Beyond any measurement, and well inside what a 32-bit float column holds."""
-
 _UINT64_MAX = 2**64 - 1
 _UNKNOWN_NAMES_MAX = 100
 _UNKNOWN_NAME_LENGTH_MAX = 64
@@ -61,7 +58,8 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     received_at: Any = None
 
 
-_NUMBERS = frozenset({"at", "token_count"} | {spec.metric.label for spec in REPORTED} - {"errors"})
+_LABELS = tuple(spec.metric.label for spec in REPORTED)
+_NUMBERS = frozenset({"at", "token_count", *_LABELS} - {"errors"})
 _TEXTS = frozenset(
     {"agent_id", "step_id", "agent_type", "model", "provider", "prompt_hash", "error_type"}
     | {"session_id", "trace_id"}
@@ -118,18 +116,7 @@ def vital_of(report: Report, index: int, received_at: float, salt: Salt) -> Vita
         trace_id=report.trace_id,
         calls=calls,
     )
-    return fault(vital, index, received_at) or vital
-
-
-def fault(vital: Vital, index: int, now: float) -> Refusal | None:
-    """Return why `vital` must be refused: by `vitals.refusal`, or as beyond any measurement."""
-    if (refused := refusal(vital, index, now)) is not None:
-        return refused
-    for spec in REPORTED:
-        value: float | None = getattr(vital, spec.metric.label)
-        if value is not None and value > METRIC_MAX:
-            return Refusal(index, spec.metric.label, f"is more than {METRIC_MAX:.0e}")
-    return None
+    return refusal(vital, index, received_at) or vital
 
 
 def _too_many(count: int) -> str:

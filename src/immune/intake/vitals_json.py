@@ -13,8 +13,8 @@ from collections import Counter
 
 import msgspec
 
-from immune.errors import InvalidInput
-from immune.intake.bounds import BODY_MAX_BYTES, ITEMS_MAX, TooLarge, check_size
+from immune.errors import InvalidInput, TooLarge
+from immune.intake.bounds import BODY_MAX_BYTES, ITEMS_MAX, check_size
 from immune.intake.salt import Salt
 from immune.intake.vitals_item import Report, check, vital_of
 from immune.vitals import Refusal, Vital

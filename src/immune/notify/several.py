@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from immune.errors import Transient
 from immune.incidents.effects import Notify
+from immune.notify.webhook import WebhookNotifier
 from immune.ports import Notifier
 
 
@@ -25,3 +26,9 @@ class SeveralNotifiers:
                 fault = fault or met
         if fault is not None:
             raise fault
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        for notifier in self._notifiers:
+            if isinstance(notifier, WebhookNotifier):
+                await notifier.close()

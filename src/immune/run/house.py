@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,6 +83,7 @@ async def house(
             ),
         )
         await telemetry.open()
+        notifier = _notifier(settings, clock)
         try:
             system = assemble(
                 settings,
@@ -90,9 +92,10 @@ async def house(
                 workflow=workflow,
                 telemetry=telemetry,
                 link=link,
-                notifier=_notifier(settings, clock),
+                notifier=notifier,
             )
             await system.orchestrator.start()
+            await system.views.load()
             dashboard = WebDashboard(
                 desk=system.desk,
                 views=system.views,
@@ -107,9 +110,19 @@ async def house(
             await dashboard.close()
             await system.orchestrator.stop()
         finally:
+            if isinstance(notifier, SeveralNotifiers):
+                await notifier.close()
             await telemetry.close()
     finally:
         await workflow.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but for its signals: it raises them again after its end, past our own closing."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], None]) -> None:
@@ -117,7 +130,7 @@ async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], N
     host, port = settings.server.host, settings.server.port
     if host not in LOOPBACK:
         raise InvalidInput("server.host", f"{host} is not loopback: there are no keys yet")
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             home.dashboard,
             host=host,
@@ -132,6 +145,14 @@ async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], N
     orchestrator.run()
     home.dashboard.run(orchestrator.supervisor)
     serving = asyncio.create_task(server.serve())
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        home.dashboard.feed.close()  # else open streams would hold the server up
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave)
     try:
         while not server.started and not serving.done():
             await orchestrator.clock.sleep(0.01)
@@ -141,9 +162,10 @@ async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], N
         ready(f"http://{host}:{bound[1]}/")
         await serving
     finally:
-        home.dashboard.feed.close()
-        server.should_exit = True
+        leave()
         await asyncio.gather(serving, return_exceptions=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 def _folder(settings: Settings) -> Path:
@@ -164,7 +186,7 @@ def _intake(settings: Settings, salt: Salt) -> Intake:
         vitals=partial(
             decode, salt=salt, max_bytes=limits.body_max_bytes, max_items=limits.items_max
         ),
-        spans=partial(decode_traces, salt=salt),
+        spans=partial(decode_traces, salt=salt, max_bytes=limits.body_max_bytes),
         assembler=TraceAssembler(),
         inflate=inflate,
     )

@@ -165,6 +165,9 @@ class Simulation:
             await self.system.collector.accept(columns)
         await self.system.orchestrator.turn()
         await self._operate(now)
+        for health in self.system.orchestrator.supervisor.degraded:
+            # live it would restart and go on; a run whose figures count must not
+            raise RuntimeError(f"task {health.name} failed: {health.last_error}")
 
     async def _operate(self, now: float) -> None:
         desk, orchestrator = self.system.desk, self.system.orchestrator

@@ -7,6 +7,5 @@ they take what was read of the request and return records.
 
 from immune.web.app import WebDashboard
 from immune.web.ports import Intake
-from immune.web.refusals import TooLarge
 
-__all__ = ["Intake", "TooLarge", "WebDashboard"]
+__all__ = ["Intake", "WebDashboard"]

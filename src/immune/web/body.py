@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from immune.errors import InvalidInput
+from immune.errors import InvalidInput, TooLarge
 from immune.web.asgi import Receive, Scope, header
 from immune.web.ports import Inflate
-from immune.web.refusals import TooLarge, WrongMediaType
+from immune.web.refusals import WrongMediaType
 
 
 class ClientGone(Exception):
@@ -19,7 +19,7 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
         if not (declared.isascii() and declared.isdigit()):
             raise InvalidInput("body", "its Content-Length is not a number")
         if int(declared) > limit:
-            raise TooLarge(f"the body has {declared} bytes; at most {limit} are read")
+            raise TooLarge("bytes in the body", limit)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -29,7 +29,7 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise TooLarge(f"the body has more than {limit} bytes")
+            raise TooLarge("bytes in the body", limit)
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)

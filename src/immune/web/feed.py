@@ -59,7 +59,7 @@ class FeedEvent(msgspec.Struct, frozen=True):
 class FeedSource(Protocol):
     """What the feed reads: a part of `Views`."""
 
-    async def status(self) -> msgspec.Struct: ...
+    def status(self) -> msgspec.Struct: ...
 
     async def events(self, after_seq: int, limit: int = ...) -> list[IncidentEvent]: ...
 
@@ -142,7 +142,7 @@ class EventFeed:
         self._viewers.add(viewer)
         try:
             yield RECONNECT
-            yield encode("status", await self._source.status())
+            yield encode("status", self._source.status())
             read_to = 0
             if after is not None:
                 async for seq, chunk in self._log(after):
@@ -176,7 +176,7 @@ class EventFeed:
         if now >= self._heartbeat_at:
             self._heartbeat_at = now + HEARTBEAT_S
             self._to_all(HEARTBEAT)
-        self._to_all(encode("status", await self._source.status()))
+        self._to_all(encode("status", self._source.status()))
 
     def close(self) -> None:
         """End every stream, so that the server can stop."""

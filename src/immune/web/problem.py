@@ -9,7 +9,7 @@ import msgspec
 from immune import errors
 from immune.incidents.incident import Incident
 from immune.vitals import Refusal
-from immune.web.refusals import TooLarge, WrongMediaType, WrongMethod
+from immune.web.refusals import WrongMediaType, WrongMethod
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -31,7 +31,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 _KINDS: dict[type[BaseException], tuple[int, str, str]] = {
-    TooLarge: (413, "too-large", "The request is too large"),
+    errors.TooLarge: (413, "too-large", "The request is too large"),
     WrongMediaType: (415, "wrong-media-type", "This type of body is not read here"),
     WrongMethod: (405, "wrong-method", "This method is not known here"),
     errors.InvalidInput: (422, "invalid-input", "A field is wrong"),

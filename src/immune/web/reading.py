@@ -77,7 +77,7 @@ def reading(views: Views, chaos: Chaos | None) -> list[Route]:
     """The routes that change nothing."""
 
     async def status() -> StatusView:
-        return await views.status()
+        return views.status()
 
     async def capabilities() -> Capabilities:
         return Capabilities(chaos is not None, chaos.infections if chaos else {})

@@ -5,10 +5,6 @@ from __future__ import annotations
 from immune.errors import Refused
 
 
-class TooLarge(Refused):
-    """The body is longer, or holds more, than one request may (413)."""
-
-
 class WrongMediaType(Refused):
     """The body's type or encoding is not one that is read here (415)."""
 

@@ -7,11 +7,11 @@ import structlog
 from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
-from immune.errors import IllegalEvent, ImmuneError, NotFound, StaleVersion
+from immune.errors import IllegalEvent, ImmuneError, NotFound, StaleVersion, TooLarge
 from immune.incidents.incident import Incident
 from immune.views import Views
 from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of, unexpected
-from immune.web.refusals import TooLarge, WrongMethod
+from immune.web.refusals import WrongMethod
 from immune.web.route import AgentIdConverter, Route, bind
 
 log = structlog.get_logger(__name__)
@@ -70,7 +70,7 @@ def _of_werkzeug(error: HTTPException) -> ImmuneError:
         methods = getattr(error, "valid_methods", None) or ()
         return WrongMethod(", ".join(sorted(methods)))
     if error.code == 413:
-        return TooLarge(f"the body has more than {ORDER_MAX_BYTES} bytes")
+        return TooLarge("bytes in the body", ORDER_MAX_BYTES)
     return NotFound(f"there is no {request.path}")
 
 

@@ -2,6 +2,7 @@
 
 bytes -> `decode` -> `Span` records with text already hashed away -> `assemble`, which joins the
 spans of a trace as they arrive -> vitals. `names` is the one table of what each dialect calls a
-thing, `spans` says what kind of work a span is, `tree` what belongs to what, `identity` whose work
-it was, `steps` which numbers a step gets.
+thing, `facts` what it says in any of them, `content` what is hashed; `spans` says what kind of
+work a span is, `tree` what belongs to what, `identity` whose work it was, `steps` which numbers a
+step gets.
 """

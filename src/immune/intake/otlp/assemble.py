@@ -24,11 +24,12 @@ from immune.intake.otlp.identity import IdentityRule
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.steps import call_vital, run_vital
 from immune.intake.otlp.tree import Call, Run, Tree, read_trace
-from immune.intake.vitals_item import fault
-from immune.vitals import Vital
+from immune.vitals import Vital, refusal
 
 _RULES_MAX = 200_000
 _SOURCES_MAX = 10_000
+_INTERVAL_PER_SPAN_S = 0.002
+"""A trace of 5,000 spans, which takes 50 ms to read, is read at most every 10 s."""
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class _Trace:
     emitted: dict[str, int] = field(default_factory=dict)
     """The spans of the steps that went out, with how many tool calls each step had."""
     due: float = 0.0
+    leftover: Counter[str] | None = None
+    """When all of a whole trace went out: why its other spans did not. A new span clears it."""
 
 
 class TraceAssembler:
@@ -89,6 +92,7 @@ class TraceAssembler:
                 self.unmapped["duplicate_span"] += 1
                 continue
             trace.spans[span.span_id] = span
+            trace.leftover = None
             trace.arrived[span.span_id] = trace.touched = now
             self._held += 1
             self._traces.move_to_end(span.trace_id)
@@ -134,13 +138,13 @@ class TraceAssembler:
             return self._finish(trace, now)
         tree = read_trace(trace.spans, complete=late)
         steps: list[Call | Run] = [*tree.calls, *tree.runs]
-        vitals = [
-            vital
-            for step in steps
-            if self._is_ready(step, trace, now, late)
-            for vital in self._emit(step, trace, now)
-        ]
-        self._schedule(trace, min(deadline for deadline in deadlines if deadline > now))
+        ready = [step for step in steps if self._is_ready(step, trace, now, late)]
+        vitals = [vital for step in ready for vital in self._emit(step, trace, now)]
+        if tree.whole and len(ready) == len(steps):
+            trace.leftover = _leftover(tree, trace)
+        # A long trace is read at longer intervals: reading it takes time in proportion.
+        soon = now + len(trace.spans) * _INTERVAL_PER_SPAN_S
+        self._schedule(trace, max(soon, min(due for due in deadlines if due > now)))
         return vitals
 
     def _is_ready(self, step: Call | Run, trace: _Trace, now: float, late: bool) -> bool:
@@ -167,11 +171,13 @@ class TraceAssembler:
 
     def _finish(self, trace: _Trace, now: float) -> list[Vital]:
         """Give out what is left of `trace` as it stands, count the rest, and forget it."""
-        tree = read_trace(trace.spans, complete=True)
-        steps: list[Call | Run] = [*tree.calls, *tree.runs]
-        vitals = [vital for step in steps for vital in self._emit(step, trace, now)]
-        self.unmapped.update(tree.unused.values())
-        self.unmapped.update(_late_tools(tree, trace))
+        vitals: list[Vital] = []
+        if trace.leftover is None:
+            tree = read_trace(trace.spans, complete=True)
+            steps: list[Call | Run] = [*tree.calls, *tree.runs]
+            vitals = [vital for step in steps for vital in self._emit(step, trace, now)]
+            trace.leftover = _leftover(tree, trace)
+        self.unmapped.update(trace.leftover)
         del self._traces[trace.trace_id]
         self._held -= len(trace.spans)
         return vitals
@@ -192,7 +198,7 @@ class TraceAssembler:
             vital = call_vital(step, identity.agent_id, now)
         else:
             vital = run_vital(step, identity.agent_id, now)
-        refused = fault(vital, 0, now)
+        refused = refusal(vital, 0, now)
         if refused is not None:
             self.unmapped[f"refused_{refused.field}"] += 1
             return []
@@ -213,16 +219,19 @@ class TraceAssembler:
             self._named_around.popitem(last=False)
 
 
-def _late_tools(tree: Tree, trace: _Trace) -> Counter[str]:
-    """Tools that came when the call that caused them, or the run around them, had gone out."""
-    late: Counter[str] = Counter()
+def _leftover(tree: Tree, trace: _Trace) -> Counter[str]:
+    """Why spans became no step or part of one.
+
+    Among them tools that came when the call that caused them, or the run around them, had gone out.
+    """
+    reasons = Counter(tree.unused.values())
     for reason, steps in (("late_for_call", tree.calls), ("late_for_run", tree.runs)):
         for step in steps:
             missed = len(step.tools) - trace.emitted.get(step.anchor.span_id, len(step.tools))
             if missed > 0:
-                late[reason] += missed
-    return late
+                reasons[reason] += missed
+    return reasons
 
 
 def _source(span: Span) -> tuple[str, str]:
-    return str(span.resource.get("service.name", "")), span.scope
+    return span.resource.service or "", span.scope

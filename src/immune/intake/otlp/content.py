@@ -51,8 +51,9 @@ _metadata = msgspec.json.Decoder(_Metadata)
 _UNREADABLE = (ValueError, RecursionError)
 
 
-def metadata_facts(value: object) -> dict[str, str]:
+def metadata_facts(wanted: Mapping[str, object]) -> dict[str, str]:
     """Return the few facts kept of OpenInference's `metadata`, which is JSON in a string."""
+    value = wanted.get(names.METADATA)
     if not isinstance(value, str):
         return {}
     try:

@@ -8,7 +8,7 @@ import msgspec
 
 from immune.errors import InvalidInput
 from immune.intake.otlp import names
-from immune.intake.otlp.span import RawSpan, Scalar, keep
+from immune.intake.otlp.span import RawSpan, Resource, resource_of
 
 _DEPTH_MAX = 32
 
@@ -93,27 +93,18 @@ def read(body: bytes) -> Iterator[RawSpan]:
     except ValueError as error:
         raise InvalidInput("body", f"is no OTLP/JSON of traces: {error}") from None
     for resource_spans in export.resource_spans or ():
-        resource: dict[str, Scalar] = {}
-        if resource_spans.resource is not None:
-            for attribute in resource_spans.resource.attributes or ():
-                if attribute.key in names.RESOURCE_NAMES and attribute.value is not None:
-                    keep(resource, attribute.key, _plain(attribute.value))
+        told = resource_spans.resource
+        resource = resource_of(_plain_all(told.attributes if told else None, names.RESOURCE_NAMES))
         for scope_spans in resource_spans.scope_spans or ():
             scope = (scope_spans.scope and scope_spans.scope.name) or ""
             for span in scope_spans.spans or ():
                 yield _raw(span, resource, scope)
 
 
-def _raw(span: _Span, resource: dict[str, Scalar], scope: str) -> RawSpan:
-    wanted: dict[str, object] = {
-        attribute.key: _plain(attribute.value)
-        for attribute in span.attributes or ()
-        if attribute.key in names.WANTED and attribute.value is not None
-    }
+def _raw(span: _Span, resource: Resource, scope: str) -> RawSpan:
+    wanted = _plain_all(span.attributes, names.WANTED)
     for event in span.events or ():
-        for attribute in event.attributes or ():
-            if attribute.key == names.EXCEPTION_TYPE and attribute.value is not None:
-                wanted[attribute.key] = _plain(attribute.value)
+        wanted.update(_plain_all(event.attributes, names.EVENT_NAMES))
     code = span.status.code if span.status is not None else None
     return RawSpan(
         trace_id=span.trace_id.lower(),
@@ -137,6 +128,14 @@ def _int(value: int | str) -> int:
             return 0
         value = int(value)
     return value if 0 <= value < 2**64 else 0
+
+
+def _plain_all(attributes: list[_Attribute] | None, wanted: frozenset[str]) -> dict[str, object]:
+    return {
+        attribute.key: _plain(attribute.value)
+        for attribute in attributes or ()
+        if attribute.key in wanted and attribute.value is not None
+    }
 
 
 def _plain(value: _Value, depth: int = 0) -> object:

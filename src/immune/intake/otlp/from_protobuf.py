@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from immune.errors import InvalidInput
 from immune.intake.otlp import names
-from immune.intake.otlp.span import RawSpan, Scalar, keep
+from immune.intake.otlp.span import RawSpan, Resource, resource_of
 
 
 def read(body: bytes) -> Iterator[RawSpan]:
@@ -23,25 +23,17 @@ def read(body: bytes) -> Iterator[RawSpan]:
     except DecodeError:  # broken, or nested deeper than protobuf's own limit of 100
         raise InvalidInput("body", "is no OTLP protobuf of traces") from None
     for resource_spans in export.resource_spans:
-        resource: dict[str, Scalar] = {}
-        for attribute in resource_spans.resource.attributes:
-            if attribute.key in names.RESOURCE_NAMES:
-                keep(resource, attribute.key, _plain(attribute.value))
+        attributes = resource_spans.resource.attributes
+        resource = resource_of(_plain_all(attributes, names.RESOURCE_NAMES))
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
                 yield _raw(span, resource, scope_spans.scope.name)
 
 
-def _raw(span: trace_pb2.Span, resource: dict[str, Scalar], scope: str) -> RawSpan:
-    wanted = {
-        attribute.key: _plain(attribute.value)
-        for attribute in span.attributes
-        if attribute.key in names.WANTED
-    }
+def _raw(span: trace_pb2.Span, resource: Resource, scope: str) -> RawSpan:
+    wanted = _plain_all(span.attributes, names.WANTED)
     for event in span.events:
-        for attribute in event.attributes:
-            if attribute.key == names.EXCEPTION_TYPE:
-                wanted[attribute.key] = _plain(attribute.value)
+        wanted.update(_plain_all(event.attributes, names.EVENT_NAMES))
     return RawSpan(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
@@ -55,6 +47,14 @@ def _raw(span: trace_pb2.Span, resource: dict[str, Scalar], scope: str) -> RawSp
         resource=resource,
         scope=scope,
     )
+
+
+def _plain_all(attributes: Iterable[KeyValue], wanted: frozenset[str]) -> dict[str, object]:
+    return {
+        attribute.key: _plain(attribute.value)
+        for attribute in attributes
+        if attribute.key in wanted
+    }
 
 
 def _plain(value: AnyValue) -> object:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from immune.intake.otlp.names import Fact
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.spans import Role
 
@@ -62,15 +61,14 @@ class Agent(NamedTuple):
 
 def told_by(span: Span) -> Agent:
     """Return what `span` itself says of its agent."""
-    name = span.text(Fact.AGENT_NAME)
-    if name is None and span.role is Role.AGENT:
-        name = span.text(Fact.AGENT_NODE)
+    facts = span.facts
+    node = facts.agent_node if span.role is Role.AGENT else None
     return Agent(
-        span.text(Fact.IMMUNE_ID),
-        span.text(Fact.AGENT_ID),
-        name,
-        span.text(Fact.AGENT_TYPE),
-        _service(span),
+        facts.immune_id,
+        facts.agent_id,
+        facts.agent_name or node,
+        facts.agent_type,
+        span.resource.service,
     )
 
 
@@ -90,16 +88,12 @@ def joined(own: Agent, around: Agent | None) -> Agent:
 
 def completed(agent: Agent, span: Span) -> Agent:
     """Return `agent`, completed by what the resource of its span says."""
-
-    def resource(name: str) -> str | None:
-        value = span.resource.get(name)
-        return value if isinstance(value, str) and value else None
-
+    resource = span.resource.facts
     return Agent(
-        agent.immune_id or resource("immune.agent.id"),
-        agent.agent_id or (None if agent.name else resource("gen_ai.agent.id")),
-        agent.name or resource("gen_ai.agent.name"),
-        agent.agent_type or resource("immune.agent.type"),
+        agent.immune_id or resource.immune_id,
+        agent.agent_id or (None if agent.name else resource.agent_id),
+        agent.name or resource.agent_name,
+        agent.agent_type or resource.agent_type,
         agent.service,
     )
 
@@ -107,10 +101,3 @@ def completed(agent: Agent, span: Span) -> Agent:
 def _differ(own: Agent, around: Agent) -> bool:
     pairs = zip(own[:3], around[:3], strict=True)
     return any(mine and theirs and mine != theirs for mine, theirs in pairs)
-
-
-def _service(span: Span) -> str | None:
-    name = span.resource.get("service.name")
-    if isinstance(name, str) and name and not name.startswith("unknown_service"):
-        return name
-    return None

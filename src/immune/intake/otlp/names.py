@@ -1,8 +1,8 @@
 """What each dialect calls a thing: the one table of attribute names.
 
 Names in the GenAI conventions still move, so each row lists them from the newest to the oldest and
-then the other dialects'; the first that a span has counts. Only names listed here are kept of a
-span, and those of the text rows are hashed at decoding and dropped.
+then the other dialects'; the first that a span has counts. Nothing else is read of a span, and the
+text rows are hashed at decoding and dropped.
 
 gen_ai.*        OpenTelemetry GenAI conventions, and logfire, pydantic-ai, litellm, langsmith
 llm.*, ...      OpenInference (Arize)
@@ -13,61 +13,32 @@ metadata.*      what OpenInference's LangChain writes as JSON into one attribute
 
 from __future__ import annotations
 
-import enum
-
 VERSION = "2026-11"
 """When these names were last held against what the instrumentations really send."""
 
+# What kind of work a span is; read at decoding only.
+OPERATION = "gen_ai.operation.name"
+OPENINFERENCE_KIND = "openinference.span.kind"
+LANGSMITH_KIND = "langsmith.span.kind"
+TRACELOOP_KIND = "traceloop.span.kind"
+REQUEST_TYPE = "llm.request.type"
 
-class Fact(enum.Enum):
-    """What we want to know of a span."""
+# The fields of `facts.Facts`, and the names that fill them.
 
-    OPERATION = enum.auto()
-    OPENINFERENCE_KIND = enum.auto()
-    LANGSMITH_KIND = enum.auto()
-    TRACELOOP_KIND = enum.auto()
-    REQUEST_TYPE = enum.auto()
-    IMMUNE_ID = enum.auto()
-    AGENT_ID = enum.auto()
-    AGENT_NAME = enum.auto()
-    AGENT_NODE = enum.auto()
-    """Names the agent only on a span that is an agent's run."""
-    AGENT_TYPE = enum.auto()
-    GRAPH_NODE = enum.auto()
-    """Present on the nodes of a LangGraph graph, absent on its root."""
-    SESSION = enum.auto()
-    MODEL = enum.auto()
-    PROVIDER = enum.auto()
-    INPUT_TOKENS = enum.auto()
-    OUTPUT_TOKENS = enum.auto()
-    TOTAL_TOKENS = enum.auto()
-    AGGREGATED_INPUT_TOKENS = enum.auto()
-    AGGREGATED_OUTPUT_TOKENS = enum.auto()
-    COST = enum.auto()
-    TOOL = enum.auto()
-    ERROR_TYPE = enum.auto()
-    RESENDS = enum.auto()
-
-
-NAMES: dict[Fact, tuple[str, ...]] = {
-    Fact.OPERATION: ("gen_ai.operation.name",),
-    Fact.OPENINFERENCE_KIND: ("openinference.span.kind",),
-    Fact.LANGSMITH_KIND: ("langsmith.span.kind",),
-    Fact.TRACELOOP_KIND: ("traceloop.span.kind",),
-    Fact.REQUEST_TYPE: ("llm.request.type",),
-    Fact.IMMUNE_ID: ("immune.agent.id",),
-    Fact.AGENT_ID: ("gen_ai.agent.id",),  # leaving internal agent spans
-    Fact.AGENT_NAME: (
+TEXT_FACTS: dict[str, tuple[str, ...]] = {
+    "immune_id": ("immune.agent.id",),
+    "agent_id": ("gen_ai.agent.id",),  # leaving internal agent spans
+    "agent_name": (
         "gen_ai.agent.name",
         "agent.name",
         "langsmith.metadata.lc_agent_name",
         "metadata.lc_agent_name",
         "agent_name",  # pydantic-ai before the conventions
     ),
-    Fact.AGENT_NODE: ("graph.node.id", "traceloop.entity.name"),
-    Fact.AGENT_TYPE: ("immune.agent.type",),
-    Fact.GRAPH_NODE: ("langsmith.metadata.langgraph_node", "metadata.langgraph_node"),
-    Fact.SESSION: (
+    "agent_node": ("graph.node.id", "traceloop.entity.name"),
+    "agent_type": ("immune.agent.type",),
+    "graph_node": ("langsmith.metadata.langgraph_node", "metadata.langgraph_node"),
+    "session_id": (
         "gen_ai.conversation.id",
         "session.id",
         "langsmith.trace.session_id",
@@ -76,7 +47,7 @@ NAMES: dict[Fact, tuple[str, ...]] = {
         "traceloop.association.properties.session_id",
     ),
     # The model asked for: the answer's name is missing where the call failed.
-    Fact.MODEL: (
+    "model": (
         "gen_ai.request.model",
         "llm.request.model_name",
         "llm.model_name",
@@ -85,51 +56,58 @@ NAMES: dict[Fact, tuple[str, ...]] = {
         "metadata.ls_model_name",
         "llm.request.model",
     ),
-    Fact.PROVIDER: (
+    "provider": (
         "gen_ai.provider.name",
-        "langsmith.metadata.ls_provider",  # its gen_ai.system says "langchain"
+        "langsmith.metadata.ls_provider",
         "llm.provider",
         "metadata.ls_provider",
         "gen_ai.system",  # until 1.36
         "llm.system",
         "llm.vendor",
     ),
-    Fact.INPUT_TOKENS: (
+    "tool": ("gen_ai.tool.name", "tool.name", "traceloop.entity.name"),
+    "error_type": ("error.type",),
+    "exception_type": ("exception.type",),  # of an event; the class's name, never the message
+}
+
+NUMBER_FACTS: dict[str, tuple[str, ...]] = {
+    "input_tokens": (
         "gen_ai.usage.input_tokens",
         "gen_ai.usage.prompt_tokens",  # until 1.27
         "llm.token_count.prompt",
         "llm.usage.prompt_tokens",
     ),
-    Fact.OUTPUT_TOKENS: (
+    "output_tokens": (
         "gen_ai.usage.output_tokens",
         "gen_ai.usage.completion_tokens",  # until 1.27
         "llm.token_count.completion",
         "llm.usage.completion_tokens",
     ),
-    Fact.TOTAL_TOKENS: (
+    "total_tokens": (
         "gen_ai.usage.total_tokens",
         "llm.token_count.total",
         "llm.usage.total_tokens",
     ),
-    Fact.AGGREGATED_INPUT_TOKENS: ("gen_ai.aggregated_usage.input_tokens",),
-    Fact.AGGREGATED_OUTPUT_TOKENS: ("gen_ai.aggregated_usage.output_tokens",),
-    Fact.COST: (
+    "aggregated_input_tokens": ("gen_ai.aggregated_usage.input_tokens",),
+    "aggregated_output_tokens": ("gen_ai.aggregated_usage.output_tokens",),
+    "cost_usd": (
         "gen_ai.usage.cost",
         "gen_ai.cost.total_cost",  # litellm
         "llm.cost.total",
         "operation.cost",  # pydantic-ai, logfire
     ),
-    Fact.TOOL: ("gen_ai.tool.name", "tool.name", "traceloop.entity.name"),
-    # From the exception event where no attribute says it; the class's name, never the message.
-    Fact.ERROR_TYPE: ("error.type", "exception.type"),
-    Fact.RESENDS: ("http.request.resend_count", "http.resend_count"),
+    "resends": ("http.request.resend_count", "http.resend_count"),
 }
+
+NO_PROVIDERS = frozenset({"langchain", "langgraph"})
+"""What langsmith's `gen_ai.system` says: a framework, not who runs the model."""
 
 METADATA = "metadata"
 METADATA_KEYS = ("lc_agent_name", "langgraph_node", "thread_id", "ls_model_name", "ls_provider")
 """What is kept of OpenInference's `metadata`, each under ``metadata.KEY``."""
 
-EXCEPTION_TYPE = "exception.type"
+EVENT_NAMES = frozenset({"exception.type"})
+"""What is kept of a span's events."""
 
 RESOURCE_NAMES = frozenset(
     {"service.name", "immune.agent.id", "immune.agent.type", "gen_ai.agent.id", "gen_ai.agent.name"}
@@ -169,10 +147,11 @@ FIRST_MESSAGE = (
 MESSAGES = "gen_ai.input.messages"
 LANGCHAIN_PROMPT = "gen_ai.prompt"
 
-KEPT = frozenset(name for row in NAMES.values() for name in row)
+KINDS = frozenset({OPERATION, OPENINFERENCE_KIND, LANGSMITH_KIND, TRACELOOP_KIND, REQUEST_TYPE})
+KEPT = frozenset(name for row in (*TEXT_FACTS.values(), *NUMBER_FACTS.values()) for name in row)
 TEXTS = frozenset(
     {*TOOL_ARGUMENTS, *TOOL_RESULT, SYSTEM_INSTRUCTIONS, MESSAGES, LANGCHAIN_PROMPT, METADATA}
     | {name for pair in FIRST_MESSAGE for name in pair}
 )
-WANTED = KEPT | TEXTS
+WANTED = KINDS | KEPT | TEXTS
 """What decoding looks at; every other attribute is skipped unread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-from immune.intake.otlp.names import NAMES, Fact
+from immune.intake.otlp import names
 
 
 class Role(enum.StrEnum):
@@ -62,28 +62,24 @@ def role_of(attributes: Mapping[str, object]) -> Role:
     A kind that is named but unknown (EMBEDDING, create_agent) is other work. Where no kind is
     named at all, a model together with tokens makes a call of a model.
     """
-    if kind := _text(attributes, Fact.OPENINFERENCE_KIND):
+    if kind := _text(attributes, names.OPENINFERENCE_KIND):
         return _OPENINFERENCE.get(kind.upper(), Role.OTHER)
-    operation = _text(attributes, Fact.OPERATION)
+    operation = _text(attributes, names.OPERATION)
     if operation in _OPERATIONS:
         return _OPERATIONS[operation]
-    if kind := _text(attributes, Fact.LANGSMITH_KIND):
+    if kind := _text(attributes, names.LANGSMITH_KIND):
         return _LANGSMITH.get(kind, Role.OTHER)
-    if kind := _text(attributes, Fact.TRACELOOP_KIND):
+    if kind := _text(attributes, names.TRACELOOP_KIND):
         return _TRACELOOP.get(kind, Role.OTHER)
     if operation is not None:
         return Role.OTHER
-    if kind := _text(attributes, Fact.REQUEST_TYPE):
+    if kind := _text(attributes, names.REQUEST_TYPE):
         return _REQUEST_TYPES.get(kind, Role.OTHER)
-    if _has(attributes, Fact.MODEL) and _has(attributes, Fact.OUTPUT_TOKENS):
-        return Role.MODEL
-    return Role.OTHER
+    model = any(name in attributes for name in names.TEXT_FACTS["model"])
+    tokens = any(name in attributes for name in names.NUMBER_FACTS["output_tokens"])
+    return Role.MODEL if model and tokens else Role.OTHER
 
 
-def _text(attributes: Mapping[str, object], fact: Fact) -> str | None:
-    value = attributes.get(NAMES[fact][0])
+def _text(attributes: Mapping[str, object], name: str) -> str | None:
+    value = attributes.get(name)
     return value if isinstance(value, str) and value else None
-
-
-def _has(attributes: Mapping[str, object], fact: Fact) -> bool:
-    return any(name in attributes for name in NAMES[fact])

@@ -10,20 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from immune.intake.otlp.names import Fact
+from immune.intake.otlp.facts import Facts, clean, merged
+from immune.intake.otlp.identity import Agent
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.tree import Call, Run, Tool
-from immune.vitals import CALLS_MAX, ID_LENGTH_MAX, Kind, ToolCall, Vital
-
-_FRAMEWORKS = frozenset({"langchain", "langgraph"})
-"""What `gen_ai.system` says in langsmith's spans: not who runs the model."""
+from immune.vitals import CALLS_MAX, Kind, ToolCall, Vital
 
 
 def call_vital(call: Call, agent_id: str, received_at: float) -> Vital:
     """Return the step of one model call."""
-    spans = richest_first(call.members)
     span = call.anchor
-    input_tokens, output_tokens = _tokens(spans)
+    facts = _facts(call.members)
     return Vital(
         agent_id=agent_id,
         at=span.end_s,
@@ -31,19 +28,19 @@ def call_vital(call: Call, agent_id: str, received_at: float) -> Vital:
         received_at=received_at,
         step_id=span.span_id,
         latency_ms=_latency_ms(span),
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cost_usd=_number(spans, Fact.COST),
+        input_tokens=facts.input_tokens,
+        output_tokens=_output_tokens(facts),
+        cost_usd=facts.cost_usd,
         tool_calls=float(len(call.tools)) if call.tools_known else None,
-        retries=_attempts_failed(call),
+        retries=_attempts_failed(call, facts),
         errors=float(span.failed),
-        agent_type=_agent_type(call.agent.agent_type, call.agent.name),
-        model=_text(spans, Fact.MODEL),
-        provider=provider(spans),
-        prompt_hash=next((span.prompt_hash for span in spans if span.prompt_hash), None),
-        error_type=_text(spans, Fact.ERROR_TYPE) if span.failed else None,
-        session_id=_text(spans, Fact.SESSION),
-        trace_id=_clean(span.trace_id),
+        agent_type=_agent_type(call.agent),
+        model=facts.model,
+        provider=facts.provider,
+        prompt_hash=_prompt_hash(call.members),
+        error_type=_error_type(span, facts),
+        session_id=facts.session_id,
+        trace_id=clean(span.trace_id),
         calls=_tool_calls(call.tools),
     )
 
@@ -51,8 +48,9 @@ def call_vital(call: Call, agent_id: str, received_at: float) -> Vital:
 def run_vital(run: Run, agent_id: str, received_at: float) -> Vital:
     """Return the step of one whole run."""
     span = run.anchor
-    calls = [call_vital(call, agent_id, received_at) for call in run.calls]
-    own_input, own_output = _tokens(run.members)
+    own = _facts(run.members)
+    calls = [_facts(call.members) for call in run.calls]
+    session_ids = (own.session_id, *(facts.session_id for facts in calls))
     return Vital(
         agent_id=agent_id,
         at=span.end_s,
@@ -60,119 +58,98 @@ def run_vital(run: Run, agent_id: str, received_at: float) -> Vital:
         received_at=received_at,
         step_id=span.span_id,
         latency_ms=_latency_ms(span),
-        input_tokens=_sum(
-            (call.input_tokens for call in calls),
-            _number(run.members, Fact.AGGREGATED_INPUT_TOKENS),
-            own_input,
+        input_tokens=_first(
+            _sum(facts.input_tokens for facts in calls),
+            own.aggregated_input_tokens,
+            own.input_tokens,
         ),
-        output_tokens=_sum(
-            (call.output_tokens for call in calls),
-            _number(run.members, Fact.AGGREGATED_OUTPUT_TOKENS),
-            own_output,
+        output_tokens=_first(
+            _sum(_output_tokens(facts) for facts in calls),
+            own.aggregated_output_tokens,
+            _output_tokens(own),
         ),
-        cost_usd=_sum((call.cost_usd for call in calls), _number(run.members, Fact.COST)),
+        cost_usd=_first(_sum(facts.cost_usd for facts in calls), own.cost_usd),
         tool_calls=float(len(run.tools)) if run.tools else None,
-        retries=_retries(calls),
+        retries=_retries(run, calls),
         errors=float(span.failed),
-        agent_type=_agent_type(run.agent.agent_type, run.agent.name),
-        model=_most_used(call.model for call in calls) or _text(run.members, Fact.MODEL),
-        provider=_most_used(call.provider for call in calls) or provider(run.members),
-        prompt_hash=next((told.prompt_hash for told in run.members if told.prompt_hash), None)
-        or next((call.prompt_hash for call in calls if call.prompt_hash), None),
-        error_type=_text(run.members, Fact.ERROR_TYPE) if span.failed else None,
-        session_id=_text(run.members, Fact.SESSION)
-        or next((call.session_id for call in calls if call.session_id), None),
-        trace_id=_clean(span.trace_id),
+        agent_type=_agent_type(run.agent),
+        model=_most_used(facts.model for facts in calls) or own.model,
+        provider=_most_used(facts.provider for facts in calls) or own.provider,
+        prompt_hash=_prompt_hash(run.members)
+        or next(filter(None, (_prompt_hash(call.members) for call in run.calls)), None),
+        error_type=_error_type(span, own),
+        session_id=next(filter(None, session_ids), None),
+        trace_id=clean(span.trace_id),
         calls=_tool_calls(run.loose),
     )
 
 
-def richest_first(members: Sequence[Span]) -> list[Span]:
-    """Return the spans of one call, the one with most facts first, of equals the outermost."""
-    facts = (Fact.MODEL, Fact.INPUT_TOKENS, Fact.OUTPUT_TOKENS, Fact.COST, Fact.ERROR_TYPE)
-
-    def count(span: Span) -> int:
-        told = sum(span.text(fact) is not None or span.number(fact) is not None for fact in facts)
-        return told + (provider([span]) is not None) + (span.prompt_hash is not None)
-
-    return sorted(members, key=count, reverse=True)
-
-
-def provider(spans: Iterable[Span]) -> str | None:
-    """Return who runs the model, leaving out frameworks that call themselves its system."""
-    for span in spans:
-        name = _clean(span.text(Fact.PROVIDER))
-        if name and name not in _FRAMEWORKS:
-            return name
-    return None
+def _facts(members: Sequence[Span]) -> Facts:
+    if len(members) == 1:
+        return members[0].facts
+    return merged(span.facts for span in members)
 
 
 def _latency_ms(span: Span) -> float:
     return (span.end_ns - span.start_ns) / 1e6
 
 
-def _tokens(spans: Sequence[Span]) -> tuple[float | None, float | None]:
-    """Input and output; a total alone is taken as the output, as in `POST /api/vitals`."""
-    input_tokens = _number(spans, Fact.INPUT_TOKENS)
-    output_tokens = _number(spans, Fact.OUTPUT_TOKENS)
-    if input_tokens is None and output_tokens is None:
-        output_tokens = _number(spans, Fact.TOTAL_TOKENS)
-    return input_tokens, output_tokens
+def _output_tokens(facts: Facts) -> float | None:
+    """A total alone is taken as the output, as in `POST /api/vitals`."""
+    if facts.input_tokens is None and facts.output_tokens is None:
+        return facts.total_tokens
+    return facts.output_tokens
 
 
-def _attempts_failed(call: Call) -> float | None:
+def _attempts_failed(call: Call, facts: Facts) -> float | None:
     """Attempts inside the call that failed and were followed by another."""
     attempts = sorted(call.members[1:], key=lambda span: span.start_ns)
     failed = sum(attempt.failed for attempt in attempts[:-1])
-    return float(failed) if failed else _number(call.members, Fact.RESENDS)
+    return float(failed) if failed else facts.resends
 
 
-def _retries(calls: Sequence[Vital]) -> float | None:
+def _retries(run: Run, facts: Sequence[Facts]) -> float | None:
     """Failed model calls followed by another, and what the calls retried themselves."""
-    if not calls:
+    if not run.calls:
         return None
-    return sum(call.errors or 0.0 for call in calls[:-1]) + sum(c.retries or 0.0 for c in calls)
+    followed = sum(call.anchor.failed for call in run.calls[:-1])
+    inside = (_attempts_failed(call, told) for call, told in zip(run.calls, facts, strict=True))
+    return float(followed) + sum(filter(None, inside))
 
 
 def _tool_calls(tools: Sequence[Tool]) -> tuple[ToolCall, ...] | None:
     """The latest ones, where there are more than a vital may carry."""
     calls = []
     for tool in tools[-CALLS_MAX:]:
-        name = next(filter(None, (_tool_name(span) for span in tool.members)), None)
-        args = next((span.args_hash for span in tool.members if span.args_hash), 0)
-        result = next((span.result_hash for span in tool.members if span.result_hash), 0)
-        calls.append(ToolCall(name or "tool", args, result, not tool.anchor.failed))
+        span = tool.anchor
+        name = _facts(tool.members).tool or clean(span.name) or "tool"
+        args = next((member.args_hash for member in tool.members if member.args_hash), 0)
+        result = next((member.result_hash for member in tool.members if member.result_hash), 0)
+        calls.append(ToolCall(name, args, result, not span.failed))
     return tuple(calls) or None
 
 
-def _tool_name(span: Span) -> str | None:
-    return _clean(span.text(Fact.TOOL)) or _clean(span.name)
+def _prompt_hash(members: Iterable[Span]) -> str | None:
+    return next((span.prompt_hash for span in members if span.prompt_hash), None)
 
 
-def _text(spans: Iterable[Span], fact: Fact) -> str | None:
-    return next((text for span in spans if (text := _clean(span.text(fact)))), None)
+def _error_type(span: Span, facts: Facts) -> str | None:
+    return (facts.error_type or facts.exception_type) if span.failed else None
 
 
-def _number(spans: Iterable[Span], fact: Fact) -> float | None:
-    return next((value for span in spans if (value := span.number(fact)) is not None), None)
+def _agent_type(agent: Agent) -> str | None:
+    return agent.agent_type or clean(agent.name)
 
 
-def _sum(values: Iterable[float | None], *otherwise: float | None) -> float | None:
+def _sum(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    if known:
-        return sum(known)
-    return next((value for value in otherwise if value is not None), None)
+    return sum(known) if known else None
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _most_used(values: Iterable[str | None]) -> str | None:
     counted = Counter(value for value in values if value)
     return counted.most_common(1)[0][0] if counted else None
-
-
-def _agent_type(told: str | None, name: str | None) -> str | None:
-    return _clean(told) or _clean(name)
-
-
-def _clean(text: str | None) -> str | None:
-    """A fact that no vital may carry is left out rather than refusing the vital."""
-    return text if text and len(text) <= ID_LENGTH_MAX and text.isprintable() else None

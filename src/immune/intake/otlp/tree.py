@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from immune.intake.otlp.identity import Agent, completed, joined, told_by
-from immune.intake.otlp.names import Fact
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.spans import Role
 
@@ -92,6 +91,9 @@ class Run:
 class Tree:
     """A trace, read: its steps by start, and of each span that is part of none, why."""
 
+    whole: bool = True
+    """No parent is missing."""
+
     calls: list[Call] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     unused: dict[str, str] = field(default_factory=dict)
@@ -116,7 +118,6 @@ def read_trace(spans: Mapping[str, Span], *, complete: bool) -> Tree:
 
     `complete`: nothing more is expected, so that a chain with its parent missing may be a run.
     """
-    reader = _Reader(complete)
     children: defaultdict[str, list[Span]] = defaultdict(list)
     tops: list[Span] = []
     for span in sorted(spans.values(), key=_by_start):
@@ -124,6 +125,7 @@ def read_trace(spans: Mapping[str, Span], *, complete: bool) -> Tree:
             children[span.parent_id].append(span)
         else:
             tops.append(span)
+    reader = _Reader(complete, all(top.parent_id is None for top in tops))
     seen: set[str] = set()
     for top in [*tops, *sorted(spans.values(), key=_by_start)]:  # the rest: spans in a circle
         stack = [(top, _top_place(top))]
@@ -148,8 +150,9 @@ def _top_place(span: Span) -> _Place:
 
 
 class _Reader:
-    def __init__(self, complete: bool) -> None:
+    def __init__(self, complete: bool, whole: bool) -> None:
         self._complete = complete
+        self._whole = whole
         self._calls: list[Call] = []
         self._tools: list[Tool] = []
         self._runs: list[Run] = []
@@ -213,7 +216,7 @@ class _Reader:
             return own.named and (place.agent is None or not _same(agent, place.agent))
         if not place.open_above:
             return place.tool is None or own.named
-        return self._complete and own.named and span.text(Fact.GRAPH_NODE) is None
+        return self._complete and own.named and span.facts.graph_node is None
 
     def _run(self, span: Span, place: _Place, agent: Agent) -> _Place:
         run = Run([span], completed(agent, span), place.run, place.root)
@@ -237,11 +240,13 @@ class _Reader:
         for run in self._runs:
             if run.wraps:
                 self._unused[run.anchor.span_id] = "wrapper_run"
+                for tool in run.loose:
+                    self._unused[tool.anchor.span_id] = "tool_without_agent"
             elif run.idle:
                 self._unused[run.anchor.span_id] = run.anchor.role.value
             else:
                 runs.append(run)
-        return Tree(self._calls, runs, self._unused)
+        return Tree(self._whole, self._calls, runs, self._unused)
 
     def _assign_tools(self) -> None:
         by_scope: defaultdict[str, list[Call]] = defaultdict(list)

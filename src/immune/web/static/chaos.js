@@ -18,6 +18,7 @@ export function showChaos(capabilities) {
   infection.addEventListener("change", () => {
     const strains = choice(capabilities.infections[infection.value] ?? [], "any strain");
     strain.replaceChildren(...strains.children);
+    strain.value = ""; // options that are moved may bring a choice along
   });
   const said = h("p", { class: "quiet", role: "status" });
   const infect = async () => {

@@ -67,7 +67,13 @@ export function list(container, items, key, signature, render) {
       shown.set(made, now);
       if (element !== undefined) {
         if (cursor === element) cursor = made;
+        const focused = element.contains(document.activeElement);
+        const opened = [...element.querySelectorAll("details")].map((details) => details.open);
         element.replaceWith(made);
+        if (focused) made.querySelector("button")?.focus();
+        made.querySelectorAll("details").forEach((details, nth) => {
+          details.open = opened[nth] ?? false;
+        });
       }
       element = made;
     }

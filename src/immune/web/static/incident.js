@@ -15,7 +15,7 @@ export function subject(incident) {
 function diagnosis(incident) {
   if (!incident.diagnosis) return null;
   const ranked = incident.diagnosis.ranked
-    .slice(0, 3)
+    .filter((/** @type {any} */ r, /** @type {number} */ nth) => nth < 3 && r.confidence >= 0.01)
     .map((/** @type {any} */ r) => `${words(r.cause)} ${percent(r.confidence)}`)
     .join(", ");
   return h(
@@ -33,7 +33,7 @@ function plan(incident) {
   return h(
     "div",
     {},
-    h("p", {}, h("strong", {}, "Plan as shown:")),
+    h("p", {}, h("strong", {}, incident.state === "awaiting_approval" ? "Plan as shown:" : "Plan:")),
     h(
       "ol",
       { class: "plan" },
@@ -146,11 +146,21 @@ function history(detail) {
   return h("ul", {}, ...rows);
 }
 
+const DECIDES = new Set(["awaiting_approval", "rejected", "exhausted"]);
+
+/** @param {any} incident */
+function cause(incident) {
+  const first = incident.diagnosis?.ranked[0];
+  return first ? h("span", {}, `${words(first.cause)} ${percent(first.confidence)}`) : null;
+}
+
 /**
+ * All of a case that a person must decide; of the others what matters, and the rest on demand.
  * @param {any} incident
  * @param {{actions: string[], changed: () => void}} context
  */
 export function card(incident, context) {
+  const whole = incident.subject.kind !== "agent" || DECIDES.has(incident.state);
   return h(
     "article",
     { class: "card" },
@@ -161,12 +171,22 @@ export function card(incident, context) {
       badge(incident.state),
       h("span", { class: incident.severity >= 7 ? "severe" : "" },
         `severity ${incident.severity.toFixed(1)} of 10`),
+      !whole && cause(incident),
       h("span", { class: "quiet" }, incident.id, " ", time(incident.opened_at)),
     ),
     ...note(incident),
-    diagnosis(incident),
-    plan(incident),
-    buttons(incident, context),
-    timeline(incident),
+    ...(whole
+      ? [diagnosis(incident), plan(incident), buttons(incident, context), timeline(incident)]
+      : [
+          h(
+            "details",
+            { class: "more" },
+            h("summary", {}, "Diagnosis, plan, release"),
+            diagnosis(incident),
+            plan(incident),
+            buttons(incident, context),
+          ),
+          timeline(incident),
+        ]),
   );
 }

@@ -43,7 +43,8 @@ export function showIncidents(incidents, context) {
     if (counter) counter.textContent = mine.length ? String(mine.length) : "";
     if (note instanceof HTMLElement) note.hidden = mine.length > 0;
     if (cards) {
-      list(cards, mine, (one) => one.id, (one) => one.version, (one) => card(one, context));
+      const depends = (/** @type {any} */ one) => [one.version, context.actions.length];
+      list(cards, mine, (one) => one.id, depends, (one) => card(one, context));
     }
   }
 }

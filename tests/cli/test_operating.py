@@ -1,0 +1,198 @@
+"""The verbs that speak to a running server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run, Scripted
+
+INCIDENT: dict[str, Any] = {
+    "id": "inc-7",
+    "subject": {"kind": "agent", "name": "coder-3"},
+    "state": "awaiting_approval",
+    "version": 4,
+    "opened_at": 1_700_000_000.0,
+    "severity": 8.2,
+    "diagnosis": {
+        "ranked": [{"cause": "tool_instability", "confidence": 0.82}],
+        "reasons": ["latency 5.1 times normal [bold]"],
+    },
+    "ladder": [
+        {"action": "revoke_tools", "expected": "takes the slow tool away"},
+        {"action": "rollback_prompt", "skipped": "failed lately"},
+        {"action": "clone_agent", "asks": True},
+    ],
+    "next_rung": 0,
+    "asks": "severity 8.2",
+    "a_field_of_tomorrow": 1,
+}
+DETAIL = {
+    "incident": INCIDENT,
+    "events": [
+        {"version": 1, "state": "suspected", "event": {"type": "opened", "at": 100.0}},
+        {
+            "version": 4,
+            "state": "awaiting_approval",
+            "event": {"type": "diagnosed", "at": 220.0, "who": "system", "why": ""},
+        },
+    ],
+}
+AGENT: dict[str, Any] = {
+    "agent_id": "team/coder 3",
+    "agent_type": "coder",
+    "state": "awaiting_approval",
+    "last_seen_at": 0,
+    "evidence": 21.0,
+    "quarantine_at": 16.0,
+    "severity": 8.2,
+    "incident_id": "inc-7",
+    "fenced": True,
+    "enforced": False,
+}
+HEALING = {**INCIDENT, "state": "healing", "version": 5}
+
+
+def test_an_approval_shows_what_it_approves_and_sends_that_version(
+    run: Run, server: Scripted
+) -> None:
+    """Diagnosis, plan and version are read, printed, and just that version is approved."""
+    server.on("GET", "/api/incidents/inc-7", (200, DETAIL))
+    server.on("POST", "/api/incidents/inc-7/approve", (200, HEALING))
+    code, out, _ = run(
+        "approve", "inc-7", "--why", "go on", "--plan", "revoke_tools, clone_agent", "--who", "ann",
+        "--server", server.url,
+    )  # fmt: skip
+    assert code == 0
+    for said in (
+        "severity   8.2",
+        "tool_instability 82%",
+        "times normal [bold]",
+        "revoke_tools",
+        "skipped: failed lately",
+        "version    4",
+        "inc-7 of coder-3 is healing",
+    ):
+        assert said in out
+    assert server.orders == [
+        (
+            "/api/incidents/inc-7/approve",
+            {"version": 4, "who": "ann", "why": "go on", "plan": ["revoke_tools", "clone_agent"]},
+        )
+    ]
+
+
+def test_a_conflict_says_what_happened_meanwhile(run: Run, server: Scripted) -> None:
+    """Exit code 1, the server's own words, and the incident as it is now."""
+    problem = {
+        "title": "Somebody decided meanwhile",
+        "status": 409,
+        "detail": "incident inc-7 is at version 5, not 4",
+        "current": HEALING,
+    }
+    server.on("GET", "/api/incidents/inc-7", (200, DETAIL))
+    server.on("POST", "/api/incidents/inc-7/reject", (409, problem))
+    code, _, error = run("reject", "inc-7", "--server", server.url)
+    assert code == 1
+    assert "at version 5, not 4" in error
+    assert "now: inc-7 of coder-3 is healing (version 5)" in error
+
+
+def test_no_server_is_said_plainly(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no proxy of the environment is asked for one."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:2")
+    for verb in (["status"], ["agents"], ["approve", "inc-1"], ["chaos", "a", "tool_loop"]):
+        code, out, error = run(*verb, "--server", "http://127.0.0.1:1")
+        assert (code, out) == (1, "")
+        assert error.startswith("immune: no server at http://127.0.0.1:1")
+        assert error.count("\n") == 1
+
+
+def test_another_program_s_server_is_recognised(run: Run, server: Scripted) -> None:
+    """An answer that is no problem document is not taken apart."""
+    server.on("GET", "/api/status", (500, "oops"))
+    code, _, error = run("status", "--server", server.url)
+    assert code == 1
+    assert "answered 500: is this an Immune server?" in error
+
+
+def test_the_address_comes_from_the_environment(
+    run: Run, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IMMUNE_SERVER, unless --server says otherwise."""
+    monkeypatch.setenv("IMMUNE_SERVER", server.url)
+    server.on("GET", "/api/incidents", (200, []))
+    assert run("incidents")[0] == 0
+
+
+def test_agents_are_listed_in_words(run: Run, server: Scripted) -> None:
+    """A fence that nobody enforces says so; --json is the server's answer as it came."""
+    server.on("GET", "/api/agents", (200, [AGENT]))
+    _, out, _ = run("agents", "--state", "healing", "--server", server.url)
+    assert "awaiting approval" in out
+    assert "ordered, not enforced" in out
+    assert "21.0 of 16.0" in out
+    assert server.queries[-1] == ("/api/agents", "state=healing&limit=100")
+    _, raw, _ = run("agents", "--json", "--server", server.url)
+    assert json.loads(raw) == [AGENT]
+
+
+def test_an_incident_is_shown_with_its_timeline(run: Run, server: Scripted) -> None:
+    """Each event with its time since the first."""
+    server.on("GET", "/api/incidents/inc-7", (200, DETAIL))
+    _, out, _ = run("incidents", "inc-7", "--server", server.url)
+    assert "+2 min" in out
+    assert "diagnosed" in out
+    server.on("GET", "/api/incidents", (200, [INCIDENT]))
+    _, out, _ = run("incidents", "--server", server.url)
+    assert "inc-7" in out
+    assert server.queries[-1] == ("/api/incidents", "state=open&limit=50")
+
+
+def test_release_takes_an_incident_or_an_agent(run: Run, server: Scripted) -> None:
+    """An agent's incident needs a verdict; a person's hold is lifted without one."""
+    server.on("GET", "/api/incidents/inc-7", (200, DETAIL))
+    server.on("POST", "/api/incidents/inc-7/release", (200, {**INCIDENT, "state": "dismissed"}))
+    agent = "/api/agents/team/coder 3"
+    server.on("GET", agent, (200, {"agent": AGENT, "fences": []}))
+    code, _, error = run("release", "team/coder 3", "--server", server.url)
+    assert (code, server.orders) == (1, [])
+    assert "--verdict" in error
+    code, _, _ = run(
+        "release", "team/coder 3", "--verdict", "false_alarm", "--who", "ann",
+        "--server", server.url,
+    )  # fmt: skip
+    assert code == 0
+    order = {"version": 4, "who": "ann", "verdict": "false_alarm"}
+    assert server.orders == [("/api/incidents/inc-7/release", order)]
+    held = {"agent": {**AGENT, "incident_id": None}, "fences": [{"id": "h", "incident_id": None}]}
+    server.on("GET", agent, (200, held))
+    server.on("POST", f"{agent}/release", (200, []))
+    code, out, _ = run("release", "team/coder 3", "--server", server.url)
+    assert code == 0
+    assert "holds on team/coder 3 are lifted" in out
+    server.on("GET", agent, (200, {**held, "fences": []}))
+    code, _, error = run("release", "team/coder 3", "--server", server.url)
+    assert code == 1
+    assert "nothing holds" in error
+
+
+def test_the_other_verbs_say_what_was_done(run: Run, server: Scripted) -> None:
+    """Heal now, quarantine, mode, chaos."""
+    server.on("GET", "/api/incidents/inc-7", (200, DETAIL))
+    server.on("POST", "/api/incidents/inc-7/heal-now", (200, HEALING))
+    server.on(
+        "POST", "/api/agents/a/quarantine", (200, {"fence": {"id": "h", "incident_id": None}})
+    )
+    server.on("POST", "/api/mode", (200, {"mode": "ask"}))
+    infected = {"agent_id": "a", "infection": "tool_loop", "strain": "planner"}
+    server.on("POST", "/api/chaos", (200, infected))
+    at = ("--server", server.url)
+    assert "is healing" in run("heal-now", "inc-7", "--action", "wait", *at)[1]
+    assert "a is held" in run("quarantine", "a", "--why", "odd", *at)[1]
+    assert "ask for agents of type coder" in run("mode", "ask", "--type", "coder", *at)[1]
+    assert "strain planner" in run("chaos", "a", "tool_loop", *at)[1]
+    assert run("quarantine", "a", *at)[0] == 2  # the reason is not optional
+    assert run("mode", "panic", *at)[0] == 2

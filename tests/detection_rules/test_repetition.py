@@ -1,0 +1,211 @@
+"""A loop without progress is told after ten equal calls; what only looks like one is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.detection_rules.steps import START, batch, call, cut, step
+
+from immune.columns import Names
+from immune.detection.findings import Source, Tier
+from immune.detection.hits import Hit
+from immune.detection.repetition import Repetition
+from immune.detection.rule_params import RepetitionParams
+from immune.vitals import ToolCall, Vital
+
+
+def watch(vitals: Iterable[Vital], one_by_one: bool = False) -> list[Hit]:
+    names = Names()
+    rule = Repetition(RepetitionParams(), names)
+    vitals = list(vitals)
+    batches = [[vital] for vital in vitals] if one_by_one else [vitals]
+    return [hit for part in batches for hit in rule.observe(batch(names, part))]
+
+
+def test_ten_equal_calls_in_one_step_are_a_loop() -> None:
+    """A step that makes the same call ten times is cut off at once, with the tool's name."""
+    (hit,) = watch([step(0, *[call("search")] * 10)])
+    assert hit.tier is Tier.QUARANTINE
+    assert hit.source is Source.REPETITION
+    assert hit.severity_floor == 5
+    assert hit.can_fence
+    assert hit.facts.repeated_tool == "search"
+    assert hit.facts.repeats == 10
+
+
+def test_nine_equal_calls_are_none() -> None:
+    """Nine equal calls and then another one are no loop."""
+    assert watch([step(0, *[call("search")] * 9, call("read"))]) == []
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_equal_calls_of_successive_steps_add_up(one_by_one: bool) -> None:
+    """One equal call a step is a loop at the tenth step, and it began at the first."""
+    (hit,) = watch([step(t, call("search")) for t in range(19)], one_by_one)
+    assert hit.at == START + 9
+    assert hit.onset_at == START
+
+
+def test_a_loop_is_told_again_only_when_it_has_doubled() -> None:
+    """After 10 repeats the same streak is told at 20 and at 40, not at every step."""
+    hits = watch([step(t, call("search")) for t in range(79)], one_by_one=True)
+    assert [hit.facts.repeats for hit in hits] == [10, 20, 40]
+
+
+def test_ping_pong_between_two_tools_is_a_loop() -> None:
+    """Two tools that call for one another without progress are a loop at ten rounds."""
+    hits = watch([step(t, call("open"), call("close")) for t in range(12)])
+    assert [hit.facts.repeats for hit in hits] == [10]
+
+
+def test_pagination_is_no_loop() -> None:
+    """The same tool with other arguments each time goes through pages."""
+    assert watch([step(t, call("list", args=t + 1)) for t in range(50)]) == []
+
+
+def test_a_changing_result_is_progress() -> None:
+    """The same question with another answer each time is no loop."""
+    assert watch([step(t, call("status", result=t + 1)) for t in range(50)]) == []
+
+
+def test_an_unknown_result_is_no_progress() -> None:
+    """Where results are not reported, equal calls count."""
+    assert len(watch([step(t, call("search", result=0)) for t in range(10)])) == 1
+
+
+def test_unknown_arguments_never_count() -> None:
+    """Calls whose arguments are not reported can't be called equal."""
+    assert watch([step(0, *[call("search", args=0)] * 60)]) == []
+
+
+@pytest.mark.parametrize("pause_s", [5.0, 30.0, 600.0])
+def test_polling_is_no_loop(pause_s: float) -> None:
+    """An agent that asks the same thing at a steady slow pace polls."""
+    polls = [step(t * (pause_s + 0.5), call("status"), latency_ms=500.0) for t in range(60)]
+    assert watch(polls) == []
+
+
+def test_polling_by_a_tool_that_waits_is_no_loop() -> None:
+    """Where the waiting is done inside the step, a slow pace is a poll all the same."""
+    polls = [step(t * 12.0, call("wait_for"), latency_ms=12_000.0) for t in range(60)]
+    assert watch(polls) == []
+
+
+def test_a_slow_model_does_not_hide_a_loop() -> None:
+    """Steps of 6 s without a pause between them are a loop, not a poll."""
+    loop = [step(t * 6.0, call("search"), latency_ms=5_900.0) for t in range(10)]
+    assert len(watch(loop)) == 1
+
+
+def test_back_off_is_no_loop() -> None:
+    """Retries that wait twice as long each time give up before they are ten at a loop's pace."""
+    at = np.cumsum([0, *[2.0**k for k in range(12)]])
+    failing = call("fetch", ok=False)
+    assert watch([step(float(t), failing, latency_ms=100.0) for t in at]) == []
+
+
+def test_back_off_within_a_step_is_no_loop() -> None:
+    """Twelve tries in one step of four minutes are not made at a loop's pace."""
+    assert watch([step(300, *[call("fetch", ok=False)] * 12, latency_ms=240_000.0)]) == []
+
+
+def test_sessions_are_kept_apart() -> None:
+    """Many sessions that begin with the same call are no loop of the agent."""
+    greetings = [step(t * 0.1, call("menu"), session_id=f"s{t}") for t in range(40)]
+    assert watch(greetings) == []
+    assert len(watch([step(t * 0.1, call("menu"), session_id="s") for t in range(10)])) == 1
+
+
+def test_agents_are_kept_apart() -> None:
+    """Equal calls of different agents don't add up."""
+    assert watch([step(t, call("menu"), agent=f"a{t % 5}") for t in range(40)]) == []
+
+
+def test_the_count_begins_anew_after_healing() -> None:
+    """An agent whose memory was emptied needs ten new repeats."""
+    names = Names()
+    rule = Repetition(RepetitionParams(), names)
+    assert rule.observe(batch(names, [step(t, call("search")) for t in range(9)])) == []
+    rule.forget(names.agents.code("a"))
+    assert rule.observe(batch(names, [step(t, call("search")) for t in range(9, 18)])) == []
+
+
+def test_what_a_person_accepts_is_told_only_from_twice_that() -> None:
+    """After somebody called ten repeats normal, nineteen are not told, and twenty are."""
+    names = Names()
+    rule = Repetition(RepetitionParams(), names)
+    rule.accept(names.agents.code("a"), 10)
+    assert rule.observe(batch(names, [step(0, *[call("search")] * 19)])) == []
+    assert len(rule.observe(batch(names, [step(1, call("search"))]))) == 1
+
+
+def test_a_retired_agent_leaves_nothing() -> None:
+    """An agent that comes back after it was retired starts from nothing."""
+    names = Names()
+    rule = Repetition(RepetitionParams(), names)
+    rule.observe(batch(names, [step(t, call("search")) for t in range(9)]))
+    rule.retire(names.agents.code("a"))
+    assert rule.observe(batch(names, [step(9, call("search"))])) == []
+
+
+tool_calls = st.builds(
+    ToolCall,
+    tool=st.sampled_from(["search", "read"]),
+    args_hash=st.sampled_from([0, 1, 1, 1, 2]),
+    result_hash=st.sampled_from([0, 5, 5, 5, 6]),
+)
+loops = st.builds(lambda c, n: [c] * n, tool_calls, st.integers(1, 25))
+steps_of_calls = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),
+        st.lists(loops, max_size=3).map(
+            lambda parts: [call for part in parts for call in part][:64]
+        ),
+        st.sampled_from([0.5, 1.0, 7.0]),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps_of_calls, st.integers(0, 2**32 - 1))
+def test_any_batching_gives_the_same_hits(
+    story: list[tuple[str, list[ToolCall], float]], seed: int
+) -> None:
+    """How the stream is cut into batches never changes what is told."""
+    now, vitals = 0.0, []
+    for agent, calls, pause_s in story:
+        now += pause_s
+        vitals.append(step(now, *calls, agent=agent, latency_ms=100.0))
+    names = Names()
+    whole, parts = (Repetition(RepetitionParams(), names) for _ in range(2))
+    at_once = whole.observe(batch(names, vitals))
+    rng = np.random.default_rng(seed)
+    in_parts = [h for part in cut(vitals, rng) for h in parts.observe(batch(names, part))]
+    assert sorted(at_once, key=lambda hit: hit.at) == sorted(in_parts, key=lambda hit: hit.at)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(tool_calls, max_size=64))
+def test_a_single_loop_is_found_as_if_counted_by_hand(calls: list[ToolCall]) -> None:
+    """A step hits if and only if some cycle of at most four calls came ten times in a row."""
+
+    def equal(one: ToolCall, other: ToolCall) -> bool:
+        same = (one.tool, one.args_hash) == (other.tool, other.args_hash) and one.args_hash != 0
+        return same and (
+            one.result_hash == other.result_hash or 0 in (one.result_hash, other.result_hash)
+        )
+
+    def longest(cycle: int) -> int:
+        best = run = 0
+        for here in range(cycle, len(calls)):
+            run = run + 1 if equal(calls[here], calls[here - cycle]) else 0
+            best = max(best, run)
+        return best // cycle + 1
+
+    looped = any(longest(cycle) >= 10 for cycle in (1, 2, 3, 4))
+    assert bool(watch([step(0, *calls)])) == looped
