@@ -11,11 +11,13 @@ from immune.casework import Casework
 from immune.clock import Clock
 from immune.columns import KIND_CODE, Names
 from immune.detection import BaselineLearner, Sentinel
+from immune.detection.facts import Order
 from immune.detection.findings import Finding, Source
 from immune.detection.fleet import FleetWatch
 from immune.detection.fleet_case import FleetFinding
 from immune.detection.hits import Hit
 from immune.errors import IllegalEvent
+from immune.healing.treatments import learns
 from immune.incidents import effects as fx
 from immune.incidents import events as e
 from immune.incidents.incident import Incident, Subject
@@ -23,6 +25,16 @@ from immune.incidents.states import State
 from immune.ports import WorkflowStore
 
 BRAKE = Subject("brake", "fleet")
+
+LOOK_ANEW_S = 60.0
+"""Seconds between two fresh looks at the members of an open fleet incident: their evidence is set
+to zero, and grows back at once if it still lasts. Old evidence fades too slowly to see the end."""
+
+_THAW: dict[e.Verdict | None, Order] = {
+    e.Verdict.NEW_NORMAL: "restart",
+    e.Verdict.FALSE_ALARM: "learn",
+}
+"""What becomes of the members' held back samples; discarded for any other end."""
 
 
 class Fleetwork:
@@ -47,13 +59,13 @@ class Fleetwork:
         self._names = names
         self._clock = clock
         self._open: dict[str, FleetFinding] = {}
+        self._look_anew_at = 0.0
 
     def resume(self, incident: Incident) -> None:
         """Take up a fleet incident that was open before a restart."""
         if incident.fleet is not None:
             self._open[incident.id] = incident.fleet
-            self._watch.resume(incident.fleet)
-            self._hold_still(incident.fleet)
+            self._watch.reopen(incident.fleet)
 
     async def watch(self, now: float, findings: list[Finding]) -> None:
         """Look for a change that many agents share, and for the end of one."""
@@ -62,6 +74,14 @@ class Fleetwork:
             now, self._sentinel.fleet_levels(), self._sentinel.scan, self._learner.facts, silences
         ):
             await self._found(found)
+        look_anew = now >= self._look_anew_at
+        for fleet in self._open.values():
+            self._hold_still(fleet)
+            if look_anew:
+                for agent_id in self._watch.members_of(fleet):
+                    self._sentinel.forget(agent_id)
+        if look_anew:
+            self._look_anew_at = now + LOOK_ANEW_S
         for over in self._watch.subsided(now):
             await self._over(over, now)
 
@@ -81,6 +101,10 @@ class Fleetwork:
             why_not=finding.why_not,
             onset_at=finding.onset_at,
         )
+
+    def holds(self, agent_id: str) -> bool:
+        """Whether an open fleet incident holds the agent's baseline still."""
+        return any(agent_id in self._watch.members_of(fleet) for fleet in self._open.values())
 
     async def _found(self, found: FleetFinding) -> None:
         subject = Subject(found.kind, f"{found.dimension} {found.name}")
@@ -103,19 +127,16 @@ class Fleetwork:
         )
         await self._open_case(incident, found.text)
         self._open[incident.id] = found
-        self._hold_still(found)
         for agent_id in found.members:
             case = self._casework.open_of(agent_id)
-            if (
-                case is None
-                or case.finding is None
-                or not self._watch.explains(found, case.finding)
-            ):
-                continue
-            try:
-                await self._casework.apply(case.id, e.Absorbed(at=found.at, by=incident.id))
-            except IllegalEvent:
-                continue  # a person decided about it, or it is past healing: it stays a case
+            if case and case.finding and self._watch.explains(found, case.finding):
+                await self._absorb(case, incident, found.at)
+
+    async def _absorb(self, case: Incident, into: Incident, at: float) -> None:
+        try:
+            await self._casework.apply(case.id, e.Absorbed(at=at, by=into.id))
+        except IllegalEvent:
+            return  # a person decided about it, or it is past healing: it stays a case
 
     async def _open_case(self, incident: Incident, text: str) -> None:
         notice = fx.Notify(
@@ -127,9 +148,11 @@ class Fleetwork:
         )
         await self._casework.open(incident, e.Opened(at=incident.opened_at, why=text), [notice])
 
-    def _hold_still(self, found: FleetFinding) -> None:
-        for agent_id in found.members:
-            self._learner.freeze(agent_id, found.onset_at)
+    def _hold_still(self, fleet: FleetFinding) -> None:
+        """Freeze the baselines of all members, those that joined later included."""
+        for agent_id in self._watch.members_of(fleet):
+            if not self._learner.frozen(agent_id):
+                self._learner.freeze(agent_id, fleet.onset_at)
 
     async def _over(self, found: FleetFinding, now: float) -> None:
         for incident_id, fleet in list(self._open.items()):
@@ -142,25 +165,18 @@ class Fleetwork:
         fleet = self._open.pop(incident.id, None)
         if fleet is None:
             return
+        members = self._watch.members_of(fleet)
         self._watch.close(fleet)
-        order = (
-            {
-                e.Verdict.NEW_NORMAL: fx.BaselineOrder.RESTART,
-                e.Verdict.FALSE_ALARM: fx.BaselineOrder.LEARN,
-            }.get(verdict, fx.BaselineOrder.DISCARD)
-            if verdict
-            else fx.BaselineOrder.DISCARD
-        )
-        for agent_id in fleet.members:
-            if self._casework.open_of(agent_id) is None:
-                await self._casework.wish(
-                    fx.SetBaseline(
-                        key=f"{incident.id}/{agent_id}/baseline",
-                        agent_id=agent_id,
-                        order=order,
-                        since=fleet.onset_at,
-                    )
-                )
+        order = _THAW.get(verdict, "discard")
+        for agent_id in members:
+            case = self._casework.open_of(agent_id)
+            if case is not None and verdict is e.Verdict.NEW_NORMAL:
+                await self._absorb(case, incident, incident.updated_at)
+            self._sentinel.forget(agent_id)
+            if self._casework.open_of(agent_id) is None and learns(
+                self._casework.treatments_of(agent_id)
+            ):
+                self._learner.thaw(agent_id, order)
 
     # --- the brake ---------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from immune.diagnosis.causes import Diagnosis
 from immune.diagnosis.diagnostician import Diagnostician
 from immune.fleetwork import Fleetwork
 from immune.healing.healer import Healer
+from immune.healing.treatments import learns
 from immune.incidents import effects as fx
 from immune.incidents import events as e
 from immune.incidents import triage
@@ -115,12 +116,24 @@ class ImmuneSystemOrchestrator:
                 self.fleetwork.resume(incident)
             else:
                 self.learner.freeze(incident.agent_id, incident.onset_at)
+        for row in agents:
+            self._thaw_if_forgotten(row.agent_id)
         for agent_id in self.quarantine.fenced_agents():
             self.sentinel.pause(agent_id)
         self.sentinel.restart(now)
         self._grace_until = now + self.settings.grace_s if agents else now
         self._next_checkpoint = now + CHECKPOINT_S
         self._next_housekeeping = now + HOUSEKEEPING_S
+
+    def _thaw_if_forgotten(self, agent_id: str) -> None:
+        """A baseline that was saved frozen, and whose reason has ended meanwhile, learns again."""
+        kept = (
+            self.casework.open_of(agent_id) is not None
+            or self.fleetwork.holds(agent_id)
+            or not learns(self.casework.treatments_of(agent_id))
+        )
+        if self.learner.frozen(agent_id) and not kept:
+            self.learner.thaw(agent_id, "discard")
 
     async def _load_modes(self) -> None:
         stored = await self.workflow.setting("modes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 
 import numpy as np
 from hypothesis import given, settings
@@ -38,15 +37,12 @@ def feed(made: Kernel, values: Float32, stream: int = 0) -> Float32:
     return made.step(rows, values, np.full(len(values), NATS))[0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     cuts=st.lists(st.integers(1, 119), max_size=6),
-    order=st.randoms(use_true_random=False),
 )
-def test_any_batching_gives_the_same_evidence(
-    seed: int, cuts: list[int], order: random.Random
-) -> None:
+def test_any_batching_gives_the_same_evidence(seed: int, cuts: list[int]) -> None:
     """How a stream's samples are cut into batches, and mixed with others', makes no difference."""
     values = {stream: samples(120, seed + stream) for stream in range(3)}
     one_by_one = kernel()
@@ -55,6 +51,7 @@ def test_any_batching_gives_the_same_evidence(
         for stream in values
     }
     batched = kernel()
+    order = np.random.default_rng(seed)
     bounds = [0, *sorted(set(cuts)), 120]
     got: dict[int, list[Float32]] = {stream: [] for stream in values}
     for start, stop in itertools.pairwise(bounds):

@@ -119,18 +119,16 @@ class FactBook:
             self._observe_calls(columns)
 
     def _pace(self, runs: Runs, at: Float64) -> None:
-        agents = runs.slot[runs.first]
-        latest = np.maximum.reduceat(at[runs.order], runs.first)
-        before = self.last_at[agents]
-        steps = runs.last - runs.first + 1
-        seen = np.isfinite(before) & (latest > before)
-        each = np.where(seen, latest - np.where(seen, before, 0), 0) / steps
-        known = self.interval_s[agents]
-        # a tenth for each step, and all of the first: rough, and enough for a slack
-        weight = np.where(known > 0, np.minimum(0.1 * steps, 0.5), 1.0)
-        self.interval_s[agents] = np.where(seen, known + weight * (each - known), known)
-        self.last_at[agents] = np.maximum(before, latest)
-        self._now = max(self._now, float(latest.max()))
+        for rows, agents in runs.rounds():
+            before = self.last_at[agents]
+            gap_s = at[rows] - before
+            on_time = np.isfinite(before) & (gap_s >= 0)
+            known = self.interval_s[agents]
+            # a tenth for each step, and all of the first: rough, and enough for a slack
+            change = np.where(known > 0, 0.1, 1.0) * (np.where(on_time, gap_s, known) - known)
+            self.interval_s[agents] = known + change
+            self.last_at[agents] = np.maximum(before, at[rows])
+        self._now = max(self._now, float(at.max()))
 
     def _observe_calls(self, columns: VitalColumns) -> None:
         calls = columns.calls
@@ -292,7 +290,12 @@ class FactBook:
                 prompts=values(self._prompts),
                 models=values(self._models),
                 errors=values(self._errors),
-                tools=tuple(SavedTool(text(row[0]), *row[1:]) for row in self._tools.rows(agent)),
+                tools=tuple(
+                    sorted(
+                        (SavedTool(text(row[0]), *row[1:]) for row in self._tools.rows(agent)),
+                        key=lambda saved: saved.tool,
+                    )
+                ),
             )
         )
 

@@ -19,8 +19,8 @@ from immune.detection.change import Recent, Typical, shares, typical_of
 from immune.detection.facts import FactBook
 from immune.detection.findings import Finding
 from immune.detection.fleet_case import Case, FleetFinding, Subject
-from immune.detection.fleet_tick import Levels, Scan, Tick, groups_of, tick_of
-from immune.detection.grouping import Indices, grown
+from immune.detection.fleet_tick import Levels, Scan, Tick, Trend, groups_of, tick_of
+from immune.detection.grouping import Indices
 from immune.detection.hits import Hit
 from immune.detection.outage import Outage, find_outage
 from immune.detection.rule_params import FleetParams
@@ -36,8 +36,7 @@ class FleetWatch:
         self._params = params
         self._names = names
         self._open: dict[Subject, Case] = {}
-        self._risen_at = np.full(0, np.inf)
-        """Since when an agent has certainly changed; inf where it has not."""
+        self._trend = Trend()
         self._silent: dict[int, float] = {}
         """Silent agents, and when that was noticed."""
         self._groups: list[Group] = []
@@ -58,8 +57,8 @@ class FleetWatch:
         """
         if now - self._grouped_at >= _GROUPS_S:
             self._groups, self._grouped_at = groups_of(facts, self._params), now
-        self._risen_at = grown(self._risen_at, len(self._names.agents), np.inf)
-        tick = tick_of(now, levels, scan, facts, self._groups, self._risen_at, self._params)
+        self._trend.grow(len(self._names.agents))
+        tick = tick_of(now, levels, scan, facts, self._groups, self._trend, self._params)
         self._note_silences(silences, facts)
         for case in self._open.values():
             self._carry_on(tick, case)
@@ -74,6 +73,11 @@ class FleetWatch:
                 case.told = True
                 over.append(case.finding)
         return over
+
+    def reopen(self, finding: FleetFinding) -> None:
+        """Take up a finding that was open before a restart; its members are measured anew."""
+        members = np.array([self._names.agents.code(a) for a in finding.members], np.intp)
+        self._keep(finding, members, members, None)
 
     def close(self, finding: FleetFinding) -> None:
         """Forget an open finding; the same may be found again."""
@@ -100,8 +104,7 @@ class FleetWatch:
 
     def retire(self, agent: int) -> None:
         """Drop all state of an agent."""
-        if agent < len(self._risen_at):
-            self._risen_at[agent] = np.inf
+        self._trend.forget(agent)
         self._silent.pop(agent, None)
         self._grouped_at = -np.inf
         for case in self._open.values():
@@ -285,7 +288,7 @@ class FleetWatch:
         else:
             # those fenced or lost say nothing any more
             members = members[tick.facts.last_at[members] >= tick.now - p.subsided_s]
-            sick = tick.evidence[members] >= p.nats_min
+            sick = (tick.evidence[members] >= p.nats_min) & ~tick.trend.falling[members]
         return len(sick) > 0 and float(sick.mean()) <= p.subsided_share
 
     def _ids(self, agents: Iterable[int]) -> tuple[str, ...]:

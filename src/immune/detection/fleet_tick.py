@@ -11,12 +11,16 @@ from immune.columns import Bool, Float32, Float64, Int32
 from immune.detection.alike import Group
 from immune.detection.change import PARTS, Change, Recent, change_of, parts_of_nats
 from immune.detection.facts import DIMENSIONS, FactBook
+from immune.detection.grouping import grown
 from immune.detection.rule_params import FleetParams
 
 Scan = Callable[[int, int], Recent | None]
 """Agent and kind code to what the scan of the onset says of that stream, if it is known."""
 
 ALL = "all agents"
+
+_TREND_STEPS = 20.0
+_TREND_NATS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,42 @@ class Levels:
     """(n, 8) nats of each metric alone."""
 
 
+class Trend:
+    """How each agent's evidence moves; arrays by agent code, brought up to date in place."""
+
+    def __init__(self) -> None:
+        self.certain_at = np.full(0, np.inf)
+        """Since when the agent has certainly changed; inf where it has not."""
+        self._last = np.zeros(0)
+        self._slow = np.zeros(0)
+        """Mean of the evidence over about the last 20 steps."""
+        self.falling: Bool = np.zeros(0, np.bool_)
+        """Whether it is on its way down: it falls slowly, long after all is well again."""
+
+    def grow(self, agents: int) -> None:
+        """Make room for `agents` codes."""
+        self.certain_at = grown(self.certain_at, agents, np.inf)
+        self._last = grown(self._last, agents, 0)
+        self._slow = grown(self._slow, agents, 0)
+        self.falling = grown(self.falling, agents, 0)
+
+    def follow(self, now: float, evidence: Float64, params: FleetParams) -> None:
+        """Take each agent's evidence at `now`; (agents,)."""
+        moved = evidence != self._last
+        self._slow[moved] += (evidence - self._slow)[moved] / _TREND_STEPS
+        self._last = evidence
+        self.falling = evidence < self._slow - _TREND_NATS
+        self.certain_at[(evidence < params.nats_min) | self.falling] = np.inf
+        certain = (evidence >= params.certain_nats) & ~self.falling
+        self.certain_at[certain & (self.certain_at == np.inf)] = now
+
+    def forget(self, agent: int) -> None:
+        """Drop all state of an agent."""
+        if agent < len(self._last):
+            self.certain_at[agent] = np.inf
+            self._last[agent] = self._slow[agent] = 0
+
+
 @dataclass(slots=True)
 class Tick:
     """What one call of `FleetWatch.watch` works on; arrays by agent code."""
@@ -40,7 +80,7 @@ class Tick:
     facts: FactBook
     scan: Scan
     groups: list[Group]
-    risen_at: Float64
+    trend: Trend
     evidence: Float64
     parts: Float64
     """Evidence by part of a change."""
@@ -55,8 +95,8 @@ class Tick:
             recent = self.scan(agent, int(self.kind[agent]))
             change = None if recent is None else change_of(recent, self.params)
             if change is not None:
-                # the scan sees but the last samples; who rose before them changed before them
-                onset_at = min(change.onset_at, float(self.risen_at[agent]))
+                # the scan sees but the last samples; who was changed before them is older
+                onset_at = min(change.onset_at, float(self.trend.certain_at[agent]))
                 change = replace(change, onset_at=onset_at)
             self.changes[agent] = change
         return self.changes[agent]
@@ -79,11 +119,11 @@ def tick_of(
     scan: Scan,
     facts: FactBook,
     groups: list[Group],
-    risen_at: Float64,
+    trend: Trend,
     params: FleetParams,
 ) -> Tick:
-    """Put the levels of streams together by agent; bring `risen_at` up to date in place."""
-    size = len(risen_at)
+    """Put the levels of streams together by agent; bring `trend` up to date."""
+    size = len(trend.certain_at)
     evidence = np.zeros(size)
     np.maximum.at(evidence, levels.agent, levels.evidence)
     parts = np.zeros((size, len(PARTS)))
@@ -94,9 +134,8 @@ def tick_of(
     known = np.zeros(size, np.bool_)
     known[levels.agent] = True
     known &= _padded(facts.active(), size)
-    risen_at[evidence < params.nats_min] = np.inf
-    risen_at[(evidence >= params.certain_nats) & (risen_at == np.inf)] = now
-    return Tick(now, params, facts, scan, groups, risen_at, evidence, parts, kind, known)
+    trend.follow(now, evidence, params)
+    return Tick(now, params, facts, scan, groups, trend, evidence, parts, kind, known)
 
 
 def groups_of(facts: FactBook, params: FleetParams) -> list[Group]:

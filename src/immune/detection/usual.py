@@ -43,22 +43,29 @@ class Usual:
             return
         if len(told) < len(agent):
             agent, value, at = agent[told], value[told], at[told]
-        match = self._value[agent] == value[:, None]
-        place = match.argmax(axis=1)
-        known = match[np.arange(len(agent)), place]
-        new = np.flatnonzero(~known)
-        while len(new):
-            # one new value per agent at a time, in place of the one longest unused
-            some = new[Runs.of(agent[new]).order]
-            some = some[np.append(True, agent[some][1:] != agent[some][:-1])]
-            who = agent[some]
-            oldest = self._last[who].argmin(axis=1)
-            self._value[who, oldest] = value[some]
-            self._first[who, oldest] = self._last[who, oldest] = at[some]
-            self._steps[who, oldest] = 0
-            match = self._value[agent[new]] == value[new, None]
-            place[new] = match.argmax(axis=1)
-            new = new[~match.any(axis=1)]
+        known = (self._value[agent] == value[:, None]).any(axis=1)
+        if not known.all():
+            # a new value may take the place of an old one: those agents go step by step
+            moving = np.zeros(len(self._value), np.bool_)
+            moving[agent[~known]] = True
+            slow = moving[agent]
+            for rows, who in Runs.of(agent[slow]).rounds():
+                self._add(who, value[slow][rows], at[slow][rows])
+                self._count(who, value[slow][rows], at[slow][rows])
+            agent, value, at = agent[~slow], value[~slow], at[~slow]
+        self._count(agent.astype(np.intp), value, at)
+
+    def _add(self, agent: Indices, value: Int32, at: Float64) -> None:
+        """Make room for new values, one per agent, in place of the one longest unused."""
+        new = ~(self._value[agent] == value[:, None]).any(axis=1)
+        who = agent[new]
+        oldest = self._last[who].argmin(axis=1)
+        self._value[who, oldest] = value[new]
+        self._first[who, oldest] = self._last[who, oldest] = at[new]
+        self._steps[who, oldest] = 0
+
+    def _count(self, agent: Indices, value: Int32, at: Float64) -> None:
+        place = (self._value[agent] == value[:, None]).argmax(axis=1)
         forgotten = at - self._last[agent, place] > self._params.forget_s
         if forgotten.any():
             who, where = agent[forgotten], place[forgotten]

@@ -1,0 +1,192 @@
+"""Silence is told of regular agents only, once, and it never fences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from tests.detection_rules.steps import START, batch, step
+
+from immune.columns import Names
+from immune.detection.findings import Source, Tier
+from immune.detection.rule_params import SilenceParams
+from immune.detection.silence import Silence
+from immune.vitals import Kind, Vital
+
+
+class Story:
+    """A rule, its names, and time in seconds since the start."""
+
+    def __init__(self) -> None:
+        self.names = Names()
+        self.rule = Silence(SilenceParams(), self.names)
+
+    def tell(self, vitals: Iterable[Vital]) -> list[str]:
+        """Hand steps on one by one; return who came back."""
+        back = []
+        for vital in vitals:
+            columns = batch(self.names, [vital])
+            self.rule.observe(columns)
+            back += [self.names.agents.text(code) for code in self.rule.returned(columns)]
+        return back
+
+    def silent(self, at: float) -> list[str]:
+        return [self.names.agents.text(hit.agent) for hit in self.rule.sweep(START + at)]
+
+    def code(self, agent: str = "a") -> int:
+        return self.names.agents.code(agent)
+
+
+@pytest.fixture
+def story() -> Story:
+    """Agent a has stepped each second for a minute; its last step is at 59."""
+    story = Story()
+    story.tell(step(t) for t in range(60))
+    return story
+
+
+def test_a_regular_agent_that_stops_is_silent(story: Story) -> None:
+    """Ten seconds after the last step of an agent of one step a second it is told, as suspicion."""
+    assert story.rule.sweep(START + 68) == []
+    (hit,) = story.rule.sweep(START + 70)
+    assert hit.tier is Tier.SUSPICION
+    assert hit.source is Source.SILENCE
+    assert not hit.can_fence
+    assert hit.why_not == "silence never fences"
+    assert hit.facts.silent_s == pytest.approx(11)
+    assert hit.onset_at == START + 59
+
+
+def test_one_silence_is_told_once(story: Story) -> None:
+    """The same silence is not told again, a new one is."""
+    assert story.silent(80) == ["a"]
+    assert story.silent(500) == []
+    assert story.tell(step(t) for t in range(600, 603)) == ["a"]
+    assert story.silent(603) == []
+    assert story.silent(800) == ["a"]
+
+
+def test_an_irregular_agent_is_never_silent() -> None:
+    """Of an agent that steps at the whim of its users, hours without a step say nothing."""
+    story = Story()
+    gaps = np.random.default_rng(1).lognormal(2, 1.5, 400)
+    story.tell(step(float(t)) for t in np.cumsum(gaps))
+    assert story.silent(float(gaps.sum()) + 86_400) == []
+
+
+def test_a_young_agent_is_never_silent() -> None:
+    """Before twenty intervals nobody knows the rhythm."""
+    story = Story()
+    story.tell(step(t) for t in range(15))
+    assert story.silent(10_000) == []
+
+
+def test_a_slow_agent_is_given_its_own_time() -> None:
+    """An agent of one step in five minutes is not silent after ten, but after an hour."""
+    story = Story()
+    noise = np.random.default_rng(2).normal(0, 20, 50)
+    story.tell(step(300.0 * t + x) for t, x in enumerate(noise))
+    last = 300.0 * 49
+    assert story.silent(last + 600) == []
+    assert story.silent(last + 3600) == ["a"]
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.3, 0.6])
+def test_false_alarms_keep_to_their_budget(spread: float) -> None:
+    """Agents of log-normal intervals raise at most about one false silence in an agent-day."""
+    rng = np.random.default_rng(3)
+    agents, steps = 200, 1000
+    story = Story()
+    gaps = 20.0 * np.exp(spread * rng.standard_normal((steps, agents)))
+    alarms = 0
+    at = np.cumsum(gaps, axis=0)
+    for row, gap in zip(at, gaps, strict=True):
+        limits = [story.rule.limit_s(story.code(f"a{i}")) for i in range(agents)]
+        alarms += sum(limit is not None and g > limit for limit, g in zip(limits, gap, strict=True))
+        columns = batch(story.names, [step(float(t), agent=f"a{i}") for i, t in enumerate(row)])
+        story.rule.observe(columns)
+    agent_days = gaps.sum() / 86_400
+    assert alarms <= 1.5 * agent_days
+
+
+def test_an_exporter_that_sends_once_a_minute_makes_nobody_silent() -> None:
+    """Steps that arrive in bundles are late, their agent is not."""
+    story = Story()
+    for minute in range(10):
+        at = range(minute * 60, minute * 60 + 60)
+        received_at = START + minute * 60 + 60
+        columns = batch(story.names, [step(t, received_at=received_at) for t in at])
+        assert story.silent(minute * 60 + 59) == []
+        story.rule.observe(columns)
+    assert story.silent(600 + 100) == []
+    assert story.silent(600 + 300) == ["a"]
+
+
+def test_a_fenced_agent_is_not_silent(story: Story) -> None:
+    """While its calls are refused nothing is expected; after the release the clock starts anew."""
+    story.rule.pause(story.code())
+    assert story.silent(10_000) == []
+    story.rule.resume(story.code(), START + 10_000)
+    assert story.silent(10_005) == []
+    assert story.silent(10_020) == ["a"]
+
+
+def test_the_clock_may_start_with_the_next_sweep(story: Story) -> None:
+    """Where the moment of the release is not told, it is the next look."""
+    story.rule.pause(story.code())
+    story.rule.resume(story.code())
+    assert story.silent(10_000) == []
+    assert story.silent(10_020) == ["a"]
+
+
+def test_the_pause_is_not_learned(story: Story) -> None:
+    """A fence of hours does not make the rhythm slow."""
+    story.rule.pause(story.code())
+    story.rule.resume(story.code(), START + 9_000)
+    story.tell(step(t) for t in range(9_000, 9_005))
+    assert story.rule.limit_s(story.code()) == pytest.approx(10, abs=1)
+
+
+def test_a_goodbye_is_no_silence(story: Story) -> None:
+    """An agent that said goodbye may stay away, and is expected again once it is back."""
+    story.rule.goodbye(story.code())
+    assert story.silent(10_000) == []
+    story.tell(step(t) for t in range(20_000, 20_003))
+    assert story.silent(20_030) == ["a"]
+
+
+def test_after_our_own_absence_clocks_start_anew(story: Story) -> None:
+    """If it was us who were away, nobody is silent for it."""
+    story.rule.restart(START + 5_000)
+    assert story.silent(5_005) == []
+    assert story.silent(5_020) == ["a"]
+
+
+def test_an_agent_that_became_slower_is_learned(story: Story) -> None:
+    """An agent that goes from 1 s to 60 s for good stops being told within an hour."""
+    told = 0
+    for minute in range(2, 122):
+        told += len(story.silent(minute * 60 - 1))
+        story.tell([step(minute * 60)])
+    late = sum(len(story.silent(minute * 60 - 1)) for minute in range(122, 123))
+    assert told < 60
+    assert late == 0
+
+
+def test_steps_of_one_kind_excuse_the_other() -> None:
+    """An agent in a long run whose calls go on is not silent."""
+    story = Story()
+    for t in range(200):
+        story.tell([step(t, kind=Kind.CALL)])
+        if t < 100 and t % 4 == 0:
+            story.tell([step(t, kind=Kind.RUN)])
+        assert story.silent(t + 0.5) == []
+
+
+def test_a_retired_agent_is_not_silent(story: Story) -> None:
+    """Who was retired is not waited for, and must show its rhythm anew."""
+    story.rule.retire(story.code())
+    assert story.silent(10_000) == []
+    story.tell(step(t) for t in range(20_000, 20_010))
+    assert story.silent(30_000) == []
