@@ -22,7 +22,7 @@ demo: $(INSTALLED) ## run the demo (ARGS="--help" shows its options)
 	$(BIN)/immune demo $(ARGS)
 
 test: lint ## lint, then run the tests (ARGS go to pytest)
-	$(BIN)/pytest -q $(ARGS)
+	$(BIN)/pytest -q -n auto $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -109,6 +109,7 @@ class ImmuneSystemOrchestrator:
         )
         self.healer.memory.load(await self.workflow.healings())
         await self.casework.load()
+        await self.relay.load()
         await self.probations.load()
         now = self.clock.time()
         for incident in self.casework.open_incidents():

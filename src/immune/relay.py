@@ -7,6 +7,7 @@ stays unreachable ends its attempt. What came of an action goes back to the inci
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -60,23 +61,29 @@ class OutboxRelay:
         self._clock = clock
         self._cases = cases
         self._params = outbox
-        self._retry_at: float | None = None
+        self._retries: list[float] = []
+        """When deferred wishes are due: a heap."""
         self._sent: deque[float] = deque()
         self.applied: Callable[[Incident], None] = lambda incident: None
         """Called when an action was acknowledged and the incident is on probation."""
 
     def due(self) -> bool:
         """Whether a round would find work."""
-        retry = self._retry_at is not None and self._clock.time() >= self._retry_at
+        retry = bool(self._retries) and self._clock.time() >= self._retries[0]
         return self._casework.outbox_grew.is_set() or retry
+
+    async def load(self) -> None:
+        """Note when the wishes that an earlier process deferred are due."""
+        for row in await self._workflow.due_effects(float("inf"), limit=100_000):
+            heapq.heappush(self._retries, row.due_at)
 
     async def wait(self) -> None:
         """Return when there may be work."""
-        if self._retry_at is None:
+        if not self._retries:
             await self._casework.outbox_grew.wait()
             return
         try:
-            async with asyncio.timeout(max(self._retry_at - self._clock.time(), 0.0)):
+            async with asyncio.timeout(max(self._retries[0] - self._clock.time(), 0.0)):
                 await self._casework.outbox_grew.wait()
         except TimeoutError:
             return
@@ -84,9 +91,11 @@ class OutboxRelay:
     async def round(self) -> int:
         """Carry out everything due; return how many wishes were met."""
         self._casework.outbox_grew.clear()
-        self._retry_at = None
+        now = self._clock.time()
+        while self._retries and self._retries[0] <= now:
+            heapq.heappop(self._retries)
         met = 0
-        while rows := await self._workflow.due_effects(self._clock.time()):
+        while rows := await self._workflow.due_effects(now):
             progress = 0
             notices: list[OutboxRow] = []
             for row in rows:
@@ -118,10 +127,7 @@ class OutboxRelay:
         due_at = self._clock.time() + max(pause, fault.retry_after_s)
         log.warning("effect deferred", key=row.effect.key, attempt=row.attempts, reason=str(fault))
         await self._workflow.effect_later(row.effect.key, due_at)
-        self._retry_by(due_at)
-
-    def _retry_by(self, due_at: float) -> None:
-        self._retry_at = due_at if self._retry_at is None else min(self._retry_at, due_at)
+        heapq.heappush(self._retries, due_at)
 
     async def _carry_out(self, row: OutboxRow) -> None:
         match row.effect:
@@ -227,7 +233,7 @@ class OutboxRelay:
                 due_at = self._sent[0] + 60.0
                 for row in waiting:
                     await self._workflow.effect_later(row.effect.key, due_at)
-                self._retry_by(due_at)
+                heapq.heappush(self._retries, due_at)
                 return met
             digest = waiting if waiting[0].attempts else waiting[:1]
             digest = [row for row in digest if bool(row.attempts) == bool(waiting[0].attempts)]
