@@ -7,6 +7,15 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Generator[None]:
+    """Each test logs to where it is captured, whatever a command set up before."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -81,7 +81,6 @@ def assemble(
         learner=learner,
         sentinel=sentinel,
         watch=FleetWatch(settings.detection.rules.fleet, names),
-        names=names,
         clock=clock,
     )
     orchestrator = ImmuneSystemOrchestrator(

@@ -7,12 +7,13 @@ lasts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from immune.casework import Casework
 from immune.clock import Clock
-from immune.columns import KIND_CODE, Names
 from immune.detection import BaselineLearner, Sentinel
 from immune.detection.facts import Order
-from immune.detection.findings import Finding, Source
+from immune.detection.findings import Finding
 from immune.detection.fleet import FleetWatch
 from immune.detection.fleet_case import FleetFinding
 from immune.detection.hits import Hit
@@ -48,7 +49,6 @@ class Fleetwork:
         learner: BaselineLearner,
         sentinel: Sentinel,
         watch: FleetWatch,
-        names: Names,
         clock: Clock,
     ) -> None:
         self._casework = casework
@@ -56,7 +56,6 @@ class Fleetwork:
         self._learner = learner
         self._sentinel = sentinel
         self._watch = watch
-        self._names = names
         self._clock = clock
         self._open: dict[str, FleetFinding] = {}
         self._look_anew_at = 0.0
@@ -67,9 +66,8 @@ class Fleetwork:
             self._open[incident.id] = incident.fleet
             self._watch.reopen(incident.fleet)
 
-    async def watch(self, now: float, findings: list[Finding]) -> None:
+    async def watch(self, now: float, silences: Sequence[Hit]) -> None:
         """Look for a change that many agents share, and for the end of one."""
-        silences = [self._hit(finding) for finding in findings if finding.source is Source.SILENCE]
         for found in self._watch.watch(
             now, self._sentinel.fleet_levels(), self._sentinel.scan, self._learner.facts, silences
         ):
@@ -88,19 +86,6 @@ class Fleetwork:
     def explains(self, finding: Finding) -> bool:
         """Whether an open fleet incident explains an agent's finding."""
         return any(self._watch.explains(fleet, finding) for fleet in self._open.values())
-
-    def _hit(self, finding: Finding) -> Hit:
-        return Hit(
-            agent=self._names.agents.code(finding.agent_id),
-            kind=KIND_CODE[finding.kind],
-            at=finding.at,
-            tier=finding.tier,
-            source=finding.source,
-            facts=finding.facts,
-            can_fence=finding.can_fence,
-            why_not=finding.why_not,
-            onset_at=finding.onset_at,
-        )
 
     def holds(self, agent_id: str) -> bool:
         """Whether an open fleet incident holds the agent's baseline still."""

@@ -75,7 +75,7 @@ class _Own(msgspec.Struct):
 
 
 class _Bout(msgspec.Struct):
-    """An agent's latest incident of one cause: what failed in it, and what cured it."""
+    """An agent's latest incident of one cause and pattern: what failed in it, what cured it."""
 
     incident_id: str
     failed: list[Action]
@@ -103,7 +103,9 @@ class ImmuneMemory:
         self._patterns: defaultdict[tuple[str, str, Action], Record] = defaultdict(Record)
         self._places: defaultdict[tuple[str, str, Action, Failed], Record] = defaultdict(Record)
         self._agents: defaultdict[str, dict[tuple[str, Action], _Own]] = defaultdict(dict)
-        self._bouts: defaultdict[str, dict[str, _Bout]] = defaultdict(dict)
+        self._bouts: defaultdict[str, dict[tuple[str, str], _Bout]] = defaultdict(dict)
+        self._cured_at: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        """agent -> cause -> when it was last cured of it, epoch seconds."""
         self._courses: dict[str, _Course] = {}
 
     def load(self, healings: Iterable[Healing]) -> None:
@@ -138,11 +140,13 @@ class ImmuneMemory:
         own.record.count(cured)
         own.last_at = healing.ended_at if healing.ended_at is not None else healing.ordered_at
         own.last_cured = cured
-        bout = self._bouts[healing.agent_id].get(cause)
+        bout = self._bouts[healing.agent_id].get((cause, pattern))
         if bout is None or bout.incident_id != healing.incident_id:
-            bout = self._bouts[healing.agent_id][cause] = _Bout(healing.incident_id, [])
+            bout = _Bout(healing.incident_id, [])
+            self._bouts[healing.agent_id][cause, pattern] = bout
         if cured:
             bout.cured_by, bout.cured_at = action, own.last_at
+            self._cured_at[healing.agent_id][cause] = own.last_at
         else:
             bout.failed.append(action)
         return True
@@ -190,12 +194,13 @@ class ImmuneMemory:
         """Return `actions` in the order of the least expected disruption until the cure.
 
         Without outcomes that is the default order; equals keep the order that they came in. What
-        cured the same cause on the agent within the last days goes before what had failed then.
+        cured the agent of the same cause and pattern within the last days goes before what had
+        failed then.
         """
         if not self.enabled:
             return sorted(actions, key=_default_place(cause))
         ordered = self._least_disruption(cause, pattern, actions)
-        bout = self._bouts.get(agent_id, {}).get(cause)
+        bout = self._bouts.get(agent_id, {}).get((cause, pattern))
         if bout is None or bout.cured_by not in ordered or not self._recent(bout.cured_at, now):
             return ordered
         place = ordered.index(bout.cured_by)
@@ -251,8 +256,8 @@ class ImmuneMemory:
 
     def _resists(self, agent_id: str, cause: str, own: _Own) -> bool:
         """Whether the action failed last, and nothing has cured the agent of the cause since."""
-        bout = self._bouts[agent_id][cause]
-        return not own.last_cured and (bout.cured_by is None or bout.cured_at < own.last_at)
+        cured_at = self._cured_at.get(agent_id, {}).get(cause, float("-inf"))
+        return not own.last_cured and cured_at < own.last_at
 
     def tried(self, agent_id: str) -> tuple[Tried, ...]:
         """The agent's own record, latest first."""

@@ -213,7 +213,7 @@ class ImmuneSystemOrchestrator:
                 self.sentinel.forget(finding.agent_id)
 
     async def _act_on(self, observation: Observation) -> None:
-        await self.fleetwork.watch(self.clock.time(), observation.findings)
+        await self.fleetwork.watch(self.clock.time(), observation.silences)
         for subsided in observation.subsided:
             await self._subsided(subsided.agent_id, subsided.at)
         for finding in sorted(observation.findings, key=lambda f: -f.severity):

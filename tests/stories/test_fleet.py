@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.stories.stage import Stage
 
 from immune.desk import Decision
 from immune.incidents import events as e
 from immune.incidents.states import State
-from tests.stories.stage import Stage
 
 
 async def test_an_outage_is_one_incident_and_fences_nobody() -> None:

@@ -8,6 +8,7 @@ the past; what failed since the onset is read from a ring of each agent's last c
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -171,9 +172,11 @@ class FactBook:
             return None
         tools, counts = np.unique(failed, return_counts=True)
         tool, count = int(tools[counts.argmax()]), int(counts.max())
-        if 2 * count <= len(failed):
-            return None
         calls_now = int((place == tool).sum())
+        # as many of the failures on one tool by chance, if all of the agent's calls failed alike
+        chance = _at_least(count, len(failed), calls_now / int((place >= 0).sum()))
+        if chance * len(np.unique(place[place >= 0])) > self._params.failing_chance_max:
+            return None
         own = 0 if self._frozen_at[agent] < np.inf else calls_now
         usual = self._tools.usual_failures(tool, own, own and count)
         if count / calls_now < max(self._params.failing_share_min, 2 * usual):
@@ -336,3 +339,8 @@ class FactBook:
                 table.grow(len(self.last_at))
             self._tools.grow(len(self.last_at))
             self._recent.grow(len(self.last_at))
+
+
+def _at_least(k: int, n: int, p: float) -> float:
+    """P(X >= k) of a binomial law with n trials of probability p."""
+    return sum(math.comb(n, i) * p**i * (1.0 - p) ** (n - i) for i in range(k, n + 1))

@@ -194,9 +194,18 @@ class Kernel:
         scored = present & (state[AT["n"]] >= self._l.block_min)
         growth, bets = self._growth(state, y, z, nats)
         ratio = state[AT["r0"] : AT["r3"] + 1]
+        known = present | (state[AT["n"]] + state[AT["bn"]] > 0)
+        before = self._pool((ratio * self._weight).sum(axis=0), known)
         ceiling = np.exp(nats + np.float32(self._s.ceiling_nats))[:, None]
         np.copyto(ratio, np.minimum((1 + ratio) * growth, ceiling), where=scored)
         by_metric = (ratio * self._weight).sum(axis=0)
+        pooled = self._pool(by_metric, known)
+        too_much = pooled - before - nats / np.float32(self._s.burst_steps)
+        if (too_much > 0).any():
+            less = np.exp(-np.maximum(too_much, 0))[:, None]
+            ratio *= less
+            by_metric *= less
+            pooled = self._pool(by_metric, known)
         gated = (ratio * self._gate_weight).sum(axis=0)
 
         count = present.astype(np.float32)
@@ -223,7 +232,7 @@ class Kernel:
             at, lanes = np.nonzero(full)
             self.learn(rows[at], lanes)
 
-        return self._pool(by_metric, n + waiting > 0), np.log1p(by_metric)
+        return pooled, np.log1p(by_metric)
 
     def _is_due(self, n: Float32, waiting: Float32, gated: Float32) -> Bool:
         """Whether a block may be learned: full, and neither odd of late nor clearly changed."""
@@ -251,7 +260,8 @@ class Kernel:
         self, state: Float32, y: Float32, z: Float32, nats: Float32
     ) -> tuple[Float32, Float32]:
         """Return the factors of R and the plain bets, both (4, n, 8)."""
-        cap = np.exp(nats / np.float32(self._s.burst_steps))[:, None]
+        alone = nats + np.float32(np.log(N_METRICS))  # what one metric needs to carry the mean
+        cap = np.exp(alone / np.float32(self._s.burst_steps))[:, None]
         bets = np.exp(self._delta * z)
         past = (state[AT["ng"]] + 1) / (state[AT["g0"] : AT["g3"] + 1] + bets)
         growth = bets * past * np.exp(-np.abs(self._delta) * state[AT["slack"]])

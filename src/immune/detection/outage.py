@@ -116,6 +116,6 @@ def _marked(tick: Tick, alike: Alike, changed: Indices) -> Bool:
     return marked
 
 
-def _metrics(change: Change) -> set[str]:
+def _metrics(change: Change) -> frozenset[str]:
     failing = {PARTS[part] for part in RARE if change.affected[part]}
     return change.metrics | failing

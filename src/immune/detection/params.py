@@ -76,7 +76,9 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     """Times that steps may come faster before it counts: a busy hour doubles the pace, a runaway
     multiplies it."""
     burst_steps: float = 8.0
-    """A step adds at most 1/8 of the quarantine threshold: no burst of fewer steps can fence."""
+    """No burst of fewer steps fences: a step adds at most 1/8 of the quarantine threshold to the
+    evidence, and to one metric 1/8 of what that metric alone would need. What evidence there was
+    before is a head start: of everyday's 2 nats in eight steps, of a rare 5 nats in six."""
     ceiling_nats: float = 8.0
     """Nats above the quarantine threshold at which evidence stops growing, so that a recovered
     agent's falls back within a few dozen steps."""

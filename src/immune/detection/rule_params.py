@@ -109,7 +109,9 @@ class FactParams(msgspec.Struct, frozen=True, kw_only=True):
     tools_max: int = 64
     """Tools counted per agent, the bound on memory; further ones are not looked at."""
     failing_min: int = 3
-    """Failed calls since the onset before a tool can stand out; one failure is chance."""
+    """Failed calls since the onset before a tool can stand out."""
+    failing_chance_max: float = 0.05
+    """Chance that so many failures fall on one tool by luck, above which none stands out."""
     failing_share_min: float = 0.2
     """Share of its calls that must fail before a tool stands out, and twice its own usual share."""
     active_s: float = 900.0
