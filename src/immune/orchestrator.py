@@ -97,7 +97,8 @@ class ImmuneSystemOrchestrator:
 
     async def start(self) -> None:
         """Take up the run where it was: fences first, then the cases, then what was learned."""
-        self.quarantine.load(await self.workflow.fences(standing_only=True))
+        # lifted ones too: those of the last hour count for the brake
+        self.quarantine.load(await self.workflow.fences(standing_only=False))
         await self._load_modes()
         agents = await self.workflow.agents()
         self.collector.load(agents)

@@ -7,8 +7,6 @@ person's hold is a fence with no incident: the system never lifts it, and the br
 
 from __future__ import annotations
 
-import bisect
-
 import msgspec
 
 from immune.incidents.events import SYSTEM
@@ -49,7 +47,8 @@ class QuarantineController:
     def __init__(self, params: BrakeParams) -> None:
         self._params = params
         self._standing: dict[str, dict[str, Fence]] = {}
-        self._orders: list[float] = []
+        self._orders: dict[str, float] = {}
+        """incident -> when it was first fenced; a relapse of the same case is no new order."""
         self._counted = 0
 
     def load(self, fences: list[Fence]) -> None:
@@ -77,7 +76,7 @@ class QuarantineController:
         known = self._standing.setdefault(fence.agent_id, {})
         if fence.id not in known and _counts(fence):
             self._counted += 1
-            bisect.insort(self._orders, fence.ordered_at)
+            self._orders.setdefault(fence.incident_id or fence.id, fence.ordered_at)
         known[fence.id] = fence
 
     def lowered(self, fence_id: str, agent_id: str) -> None:
@@ -92,7 +91,8 @@ class QuarantineController:
     def room(self, now: float, active_agents: int) -> int:
         """How many more agents the system may fence now; 0 or less means the brake holds."""
         p = self._params
-        del self._orders[: bisect.bisect_right(self._orders, now - 3600.0)]
+        for incident_id in [i for i, at in self._orders.items() if at <= now - 3600.0]:
+            del self._orders[incident_id]
         at_once = max(p.at_least, int(p.share * active_agents)) - self._counted
         hourly_share = 1.0 if p.share >= 1.0 else p.hourly_share
         per_hour = max(p.hourly_at_least, int(hourly_share * active_agents)) - len(self._orders)

@@ -12,7 +12,7 @@ def fence(agent: str, at: float = 0.0, by: str = SYSTEM, exempt: bool = False) -
     return Fence(
         id=f"{agent}/{by}/{at}",
         agent_id=agent,
-        incident_id=None if by != SYSTEM else "inc-1",
+        incident_id=None if by != SYSTEM else f"inc-{agent}",
         reason="sick",
         by=by,
         ordered_at=at,
@@ -53,6 +53,16 @@ def test_the_hour_counts_fences_that_have_been_lifted() -> None:
         control.lowered(row.id, row.agent_id)
     assert control.room(30.0, 100) == 0
     assert control.room(3600.0 + 9.5, 100) == 10
+
+
+def test_a_relapse_is_no_new_order_of_the_hour() -> None:
+    """The same case fenced three times counts once."""
+    control = QuarantineController(BrakeParams())
+    for at in (0.0, 10.0, 20.0):
+        row = fence("a", at=at)
+        control.raised(row)
+        control.lowered(row.id, row.agent_id)
+    assert control.room(30.0, 100) == 19
 
 
 def test_persons_and_hard_limits_are_not_counted() -> None:

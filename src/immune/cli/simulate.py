@@ -54,8 +54,14 @@ def simulate(
     seed: options.Seed = 0,
     chaos: Annotated[Chaos, typer.Option(help="What befalls the fleet.")] = Chaos.WAVES,
     warmup: Annotated[
-        int, typer.Option(min=0, metavar="W", help="Seconds before anything befalls it.")
-    ] = 900,
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="W",
+            help="Seconds before anything befalls it; 900 unless told, at most half of T.",
+            show_default=False,
+        ),
+    ] = None,
     noise: Annotated[Noise, typer.Option(help="How healthy vitals vary.")] = Noise.REAL,
     operator: Annotated[
         Operator, typer.Option(help="What the person on call does.")
@@ -72,31 +78,32 @@ def simulate(
     from immune.run.simulate import SimulateOptions, run_simulate
 
     faults_only()
-    report = run_simulate(
-        SimulateOptions(
-            agents=agents,
-            seconds=seconds,
-            seed=seed,
-            chaos=str(chaos),
-            warmup_s=warmup,
-            noise=str(noise),
-            operator=str(operator),
-            memory=memory is Switch.ON,
-        )
+    options = SimulateOptions(
+        agents=agents,
+        seconds=seconds,
+        seed=seed,
+        chaos=str(chaos),
+        warmup_s=min(900, seconds // 2) if warmup is None else warmup,
+        noise=str(noise),
+        operator=str(operator),
+        memory=memory is Switch.ON,
     )
+    report = run_simulate(options)
     if json:
         print(msgspec.json.encode(report).decode())
-    else:
-        tell(report)
+        return
+    if options.brake.share >= 1.0:
+        print("The brake on ourselves is at 100 %: all of a wave may be fenced at once.")
+    tell(report, "of virtual time")
 
 
-def tell(report: Report) -> None:
-    """Print a scoreboard in plain words."""
+def tell(report: Report, of: str = "") -> None:
+    """Print a scoreboard in plain words; `of` says what kind of time it was."""
     from immune.cli.show import console, span, table
 
     s = report.summary
     console.print(
-        f"{report.agents} agents for {span(report.seconds)} of virtual time "
+        f"{report.agents} agents for {span(report.seconds)}{' ' + of if of else ''} "
         f"(seed {report.seed}): {s.agent_steps:,} steps, {s.healthy_agent_steps:,} of them healthy"
     )
     if report.injections:

@@ -36,6 +36,10 @@ from immune.testing import MemoryTelemetry
 OPERATOR = "simulated operator"
 
 
+MASS_INFECTIONS = ("waves", "steady")
+"""Plans under which the brake's share is 100 %."""
+
+
 class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What to simulate."""
 
@@ -46,22 +50,30 @@ class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True):
     chaos: str = "waves"
     """none, waves, steady, outage or release."""
     warmup_s: int = 900
-    """Seconds before the first infection."""
+    """Seconds before the plan begins."""
     noise: str = "real"
     operator: str = "approve"
     """approve, reject or absent; acts after ten seconds."""
     memory: bool = True
     """Off: every ladder in its default order."""
     mode: Mode = Mode.ENFORCE
-    default_brake: bool = False
-    """Keep the brake at its default share, where waves would otherwise turn it off."""
+    default_brake: bool | None = None
+    """Keep the brake at its default share; None: for every plan but waves and steady infections,
+    which make more agents sick than it would ever let be fenced."""
+
+    @property
+    def brake(self) -> BrakeParams:
+        """The brake of such a run."""
+        keeps = self.default_brake
+        if keeps is None:
+            keeps = self.chaos not in MASS_INFECTIONS
+        return BrakeParams() if keeps else BrakeParams(share=1.0)
 
     def settings(self) -> Settings:
         """The settings of such a run."""
-        share = BrakeParams() if self.default_brake else BrakeParams(share=1.0)
         return Settings(
             mode=self.mode,
-            brake=share,
+            brake=self.brake,
             healing=HealingParams(memory=MemoryParams(enabled=self.memory)),
             store=StoreSettings(checkpoint_s=3600.0),
         )
