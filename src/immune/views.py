@@ -6,6 +6,8 @@ counted as healed that was not verified on fresh vitals.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from immune.detection.findings import BaselineProfile
@@ -93,6 +95,8 @@ class AgentDetail(msgspec.Struct, frozen=True):
     """One agent, all of it."""
 
     agent: AgentView
+    identified_by: str
+    """The rule that gave its id; ``agent_id`` where its vitals named it themselves."""
     capabilities: list[Action]
     baselines: list[BaselineProfile]
     fences: list[Fence]
@@ -136,6 +140,8 @@ class Views:
         self._system = system
         self._version = version
         self._started_at = system.clock.time()
+        self.identity_rules: Mapping[str, str] = {}
+        """agent id -> the rule that its spans were recognised by; kept by the trace assembler."""
         self._would_fence: set[str] = set()
         self._would_ask: set[str] = set()
         system.casework.listeners.append(self._heard)
@@ -279,6 +285,7 @@ class Views:
         profiles = [system.learner.profile(agent_id, kind) for kind in Kind]
         return AgentDetail(
             agent=view,
+            identified_by=self.identity_rules.get(agent_id, "agent_id"),
             capabilities=sorted(system.link.capabilities(agent_id)),
             baselines=[profile for profile in profiles if profile is not None],
             fences=system.quarantine.standing(agent_id),

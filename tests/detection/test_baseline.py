@@ -7,8 +7,8 @@ import pytest
 
 from immune.columns import Names
 from immune.detection import BaselineLearner, DetectionParams
-from immune.detection.kernel import AT
 from immune.detection.profile import count_quantiles
+from immune.detection.state import AT
 from immune.vitals import Kind, Metric
 from tests.detection.workload import START, Watch, Workload, columns
 
@@ -89,14 +89,14 @@ def test_a_learned_stream_is_free_again_after_retiring() -> None:
     row = watch.learner.stream(watch.work.ids[0], Kind.RUN)
     watch.learner.retire(watch.work.ids[0])
     assert watch.learner.profile(watch.work.ids[0], Kind.RUN) is None
-    assert watch.learner.n_agents == 0
+    assert watch.learner.streams.n_agents == 0
     watch.learner.learn(
         columns([watch.work.names.agents.code("new")], np.array([START]), watch.work.values())
     )
     assert watch.learner.stream("new", Kind.RUN) == row
     assert watch.learner.profile("new", Kind.RUN) is None
     watch.run(1)
-    assert watch.learner.n_agents == 2
+    assert watch.learner.streams.n_agents == 2
 
 
 # ---- peers
@@ -373,7 +373,7 @@ def test_foreign_bytes_are_refused(damage: bytes) -> None:
     learner = BaselineLearner(PARAMS, Names())
     with pytest.raises(ValueError, match="version"):
         learner.load([("agent", Kind.RUN, damage)])
-    assert learner.n_agents == 0
+    assert learner.streams.n_agents == 0
 
 
 def test_another_version_is_refused() -> None:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immune.columns import Float32
-from immune.detection.kernel import AT, Kernel
+from immune.detection.kernel import Kernel
 from immune.detection.params import DetectionParams
+from immune.detection.state import AT
 from immune.vitals import N_METRICS, Metric
 from tests.detection.workload import Workload
 

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from immune.columns import Float32, Float64
-from immune.detection.kernel import FIELDS
+from immune.detection.state import FIELDS
 from immune.vitals import METRICS, N_METRICS
 
 VERSION = 1

@@ -19,12 +19,13 @@ from immune.detection import archive
 from immune.detection.facts import FactBook, Order
 from immune.detection.findings import BaselineProfile
 from immune.detection.grouping import Indices, grown
-from immune.detection.kernel import AT, IS_RARE, Kernel
+from immune.detection.kernel import Kernel
 from immune.detection.onset import Normal
 from immune.detection.params import DetectionParams
 from immune.detection.peers import PeerPriors, shared_shift
 from immune.detection.profile import describe
 from immune.detection.ring import Ring
+from immune.detection.state import AT, IS_RARE
 from immune.detection.streams import Streams
 from immune.vitals import N_METRICS, Kind
 
@@ -64,7 +65,7 @@ class BaselineLearner:
         )
         self.ring = Ring(params.learning.history)
         self.facts = FactBook(params.rules.facts, names, params.rules.repetition)
-        self._streams = Streams()
+        self.streams = Streams()
         self.seen = np.zeros(0, np.int64)
         """Own samples, those held back by a freeze left out."""
         self._held = np.zeros(0, np.int64)
@@ -74,48 +75,24 @@ class BaselineLearner:
 
     # ---- streams
 
-    @property
-    def n_agents(self) -> int:
-        """How many agents have a baseline."""
-        return self._streams.n_agents
-
-    @property
-    def capacity(self) -> int:
-        """How many streams there is room for: the length of arrays by stream."""
-        return len(self._streams)
-
-    @property
-    def agent(self) -> Int32:
-        """The agent's code of each stream; 0 where the stream is free."""
-        return self._streams.agent
-
-    @property
-    def kind(self) -> Int32:
-        """The kind's code of each stream."""
-        return self._streams.kind
-
-    def streams(self) -> Indices:
-        """Return the streams in use."""
-        return self._streams.used()
-
     def stream(self, agent_id: str, kind: Kind) -> int | None:
         """Return the stream of one agent and kind, or None where nothing was ever seen."""
-        return self._streams.find(self._names.agents.code(agent_id), KIND_CODE[kind])
+        return self.streams.find(self._names.agents.code(agent_id), KIND_CODE[kind])
 
     def streams_of_agent(self, agent_id: str) -> Indices:
         """Return the agent's streams, of both kinds."""
-        return self._streams.of_agent(self._names.agents.code(agent_id))
+        return self.streams.of_agent(self._names.agents.code(agent_id))
 
     def admit(self, columns: VitalColumns) -> Indices:
         """Note the facts of a batch; return each vital's stream, giving new agents theirs."""
         self.facts.observe(columns)
-        rows, fresh = self._streams.of_batch(columns)
+        rows, fresh = self.streams.of_batch(columns)
         for row in fresh:
             self._begin(row)
         return rows
 
     def _begin(self, row: int) -> None:
-        capacity = len(self._streams)
+        capacity = len(self.streams)
         if capacity > len(self.seen):
             self.kernel.grow(capacity)
             self.ring.grow(capacity)
@@ -130,16 +107,16 @@ class BaselineLearner:
         """Forget what a stream has learned, all but its peers' prior."""
         rows = np.array([row])
         self.kernel.blank(rows)
-        prior = self._priors.of(int(self._types(rows)[0]), int(self.kind[row]))
+        prior = self._priors.of(int(self._types(rows)[0]), int(self.streams.kind[row]))
         self.kernel.set_prior(rows, prior[None])
 
     def _types(self, rows: Indices) -> Int32:
-        return _of_agents(self.facts.agent_type, self.agent[rows])
+        return _of_agents(self.facts.agent_type, self.streams.agent[rows])
 
     def retire(self, agent_id: str) -> None:
         """Drop all state of an agent; it is learned anew if it ever comes back."""
         code = self._names.agents.code(agent_id)
-        rows = self._streams.close(code)
+        rows = self.streams.close(code)
         self._dirty[rows] = False
         self.kernel.blank(rows)
         self.facts.retire(code)
@@ -169,15 +146,15 @@ class BaselineLearner:
 
     def refresh_priors(self) -> None:
         """Pool the peers anew and hand the result to the young; done every 8 samples a stream."""
-        rows = self.streams()
+        rows = self.streams.used()
         self._until_refresh = int(self._params.learning.block_min) * max(len(rows), 1)
         young = rows[(self.seen[rows] < _YOUNG) & ~self.kernel.frozen[rows]]
         if not len(young):
             return
         peers = rows[~self.kernel.frozen[rows]]
-        self._priors.refresh(self._types(peers), self.kind[peers], self.kernel.block[peers])
+        self._priors.refresh(self._types(peers), self.streams.kind[peers], self.kernel.block[peers])
         groups, which = np.unique(
-            np.stack([self._types(young), self.kind[young]]), axis=1, return_inverse=True
+            np.stack([self._types(young), self.streams.kind[young]]), axis=1, return_inverse=True
         )
         priors = np.stack([self._priors.of(t, k) for t, k in groups.T.tolist()])
         self.kernel.set_prior(young, priors[which.reshape(-1)])
@@ -282,11 +259,11 @@ class BaselineLearner:
 
     def ready_peers(self, row: int) -> int:
         """How many other streams of the same type and kind have a baseline that is ready."""
-        used = self.streams()
+        used = self.streams.used()
         types = self._types(used)
         own = int(self._types(np.array([row]))[0])
         ready = self.seen[used] >= self._params.learning.samples_ready
-        alike = (types == own) & (self.kind[used] == self.kind[row]) & (used != row)
+        alike = (types == own) & (self.streams.kind[used] == self.streams.kind[row]) & (used != row)
         return int((alike & ready).sum()) if own else 0
 
     def profile(self, agent_id: str, kind: Kind) -> BaselineProfile | None:
@@ -323,12 +300,12 @@ class BaselineLearner:
         row = self.stream(agent_id, kind)
         if row is None:
             return np.zeros(N_METRICS, np.float32)
-        used = self.streams()
+        used = self.streams.used()
         alike = np.zeros(len(used), np.bool_)
         for fact in (self.facts.agent_type, self.facts.provider):
-            own = _of_agents(fact, self.agent[[row]])
-            alike |= (_of_agents(fact, self.agent[used]) == own) & (own > 0)
-        alike &= (self.kind[used] == self.kind[row]) & (used != row)
+            own = _of_agents(fact, self.streams.agent[[row]])
+            alike |= (_of_agents(fact, self.streams.agent[used]) == own) & (own > 0)
+        alike &= (self.streams.kind[used] == self.streams.kind[row]) & (used != row)
         peers = used[alike & ~self.kernel.frozen[used]]
         at, values = self.ring.of(peers)
         values[~(at >= since)] = np.nan
@@ -338,7 +315,7 @@ class BaselineLearner:
 
     def dirty(self) -> list[str]:
         """Return the agents whose baselines changed since they were last saved."""
-        codes = np.unique(self.agent[self._dirty & (self.agent > 0)])
+        codes = np.unique(self.streams.agent[self._dirty & (self.streams.agent > 0)])
         return [self._names.agents.text(code) for code in codes.tolist()]
 
     def save(self, agent_ids: Iterable[str]) -> list[tuple[str, Kind, bytes]]:
@@ -376,9 +353,9 @@ class BaselineLearner:
             code = self._names.agents.code(agent_id)
             if stored.facts:
                 self.facts.load(code, stored.facts)
-            row = self._streams.find(code, KIND_CODE[kind])
+            row = self.streams.find(code, KIND_CODE[kind])
             if row is None:
-                row = self._streams.open(code, KIND_CODE[kind])
+                row = self.streams.open(code, KIND_CODE[kind])
                 self._begin(row)
             self.kernel.block[row] = stored.block
             self.kernel.frozen[row] = stored.frozen

@@ -9,64 +9,20 @@ rate. The evidence is log(1 + mean of R) over the bets and the metrics ever seen
 A sample is scored before it is learned; samples wait in a block and are learned together, unless
 the evidence is high or the stream is frozen. Sources: Shiryaev 1963 and Roberts 1966 for R; Shin,
 Ramdas & Rinaldo, "E-detectors", 2023, for bets in place of likelihoods; Hawkins 1987 for the
-self-starting residual; Wallace 1959 for t to z. The state is one block of float32, about 1.2 KB a
-stream. A compiled kernel may take this one's place: batches in, evidence out, rows to save.
+self-starting residual; Wallace 1959 for t to z. A compiled kernel may take
+this one's place: batches in, evidence out, rows of float32 to save.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 
-from immune.columns import Bool, Float32, Float64
+from immune.columns import Bool, Float32
 from immune.detection.grouping import Indices, Runs
+from immune.detection.merging import Merging
 from immune.detection.params import LearningParams, StatisticParams
-from immune.vitals import METRICS, N_METRICS, Family, Metric
-
-FIELDS = (
-    # written by every sample
-    "last", "bn", "bs", "bss", "bxy", "bxx", "brs", "brss",
-    "bg0", "bg1", "bg2", "bg3", "r0", "r1", "r2", "r3",
-    # read by every sample, written when a block is learned
-    "centre", "inverse", "nu", "phi", "slack", "n", "ng", "g0", "g1", "g2", "g3", "mean", "raw",
-    # touched only when a block is learned
-    "var", "raw_var", "sxy", "sxx", "prior_mean", "prior_n", "prior_var", "prior_nu", "prior_phi",
-)  # fmt: skip
-"""What the state holds per metric: the block in waiting (b...), R, the baseline as used (centre,
-1/scale, degrees of freedom, φ, slack), as learned (n, mean, var; raw is of x itself), the bets'
-own past (g...) and the prior."""
-AT = {name: i for i, name in enumerate(FIELDS)}
-F = len(FIELDS)
-_WRITTEN = AT["r3"] + 1
-_HOT = AT["raw"] + 1
-
-RARE = slice(Metric.RETRIES, Metric.ERRORS + 1)
-IS_RARE = np.array([s.family in (Family.RARE_COUNT, Family.RARE_EVENT) for s in METRICS])
-_UNIT = np.array([1e6 if s.metric is Metric.COST_USD else 1.0 for s in METRICS], np.float32)
-SIGN = np.array([1.0 if s.sick_when_up else -1.0 for s in METRICS], np.float32)
-
-
-def transform(values: Float32) -> Float32:
-    """Turn (..., 8) values into what is learned: worse is up; NaN stays NaN."""
-    y: Float32 = np.log1p(values * _UNIT) * SIGN
-    rare = values[..., RARE]
-    y[..., RARE] = np.where(np.isnan(rare), np.nan, rare > 0)
-    return y
-
-
-Deviations = TypeVar("Deviations", Float32, Float64)
-
-
-def less_slack(dev: Deviations, centre: Deviations, times: float) -> Deviations:
-    """Take from the interval's deviations (..., 8) what `times` as many steps would make.
-
-    `centre` is the baseline's; a slower pace stays as it is. Works in place.
-    """
-    usual = np.expm1(-centre[..., Metric.INTERVAL_S])
-    slack = np.log1p(usual) - np.log1p(usual / times)
-    dev[..., Metric.INTERVAL_S] -= np.clip(dev[..., Metric.INTERVAL_S], 0, np.maximum(slack, 0))
-    return dev
+from immune.detection.state import AT, HOT, IS_RARE, RARE, WRITTEN, F, less_slack, transform
+from immune.vitals import N_METRICS, Metric
 
 
 class Kernel:
@@ -89,11 +45,7 @@ class Kernel:
         self._blank[AT["prior_phi"]] = phi
         self.block: Float32 = np.zeros((0, F, N_METRICS), np.float32)
         self.frozen: Bool = np.zeros(0, np.bool_)
-        memory = np.where(IS_RARE, learning.memory_rare, learning.memory)
-        self._memory = memory.astype(np.float32)
-        counts = np.array([spec.family is Family.COUNT for spec in METRICS])
-        floor = np.where(counts, statistic.count_spread_floor, statistic.spread_floor)
-        self._var_floor = (floor**2).astype(np.float32)
+        self._merging = Merging(statistic, learning)
         self._delta = np.array(statistic.bets, np.float32)[:, None, None]
         self._weight = self._lanes(statistic.weights)
         self._gate_weight = self._lanes(statistic.gate_weights)
@@ -133,13 +85,13 @@ class Kernel:
     def learn_all(self, rows: Indices) -> None:
         """Learn the samples that wait, whatever the evidence."""
         at, lanes = np.nonzero(self.block[rows, AT["bn"]] > 0)
-        self.learn(rows[at], lanes)
+        self._merging.learn(self.block, rows[at], lanes)
 
     def set_prior(self, rows: Indices, prior: Float32) -> None:
         """Give these streams a prior: (n, 5, 8), in the order of the last five fields."""
         self.block[rows, AT["prior_mean"] :] = prior
         every = np.tile(np.arange(N_METRICS), len(rows))
-        self.derive(np.repeat(rows, N_METRICS), every)
+        self._merging.derive(self.block, np.repeat(rows, N_METRICS), every)
 
     def evidence(self, rows: Indices) -> tuple[Float32, Float32]:
         """Return the evidence now in nats, (n,), and that of each metric alone, (n, 8)."""
@@ -179,7 +131,7 @@ class Kernel:
         return evidence, by_metric
 
     def _step(self, rows: Indices, values: Float32, nats: Float32) -> tuple[Float32, Float32]:
-        state = np.ascontiguousarray(self.block[rows, :_HOT].transpose(1, 0, 2))
+        state = np.ascontiguousarray(self.block[rows, :HOT].transpose(1, 0, 2))
         present = ~np.isnan(values)
         y = transform(values)
         np.copyto(y, 0.0, where=~present)
@@ -224,13 +176,13 @@ class Kernel:
         state[AT["brs"]] += raw_dev
         state[AT["brss"]] += raw_dev * raw_dev
         state[AT["bg0"] : AT["bg3"] + 1] += bets * seen
-        self.block[rows, :_WRITTEN] = state[:_WRITTEN].transpose(1, 0, 2)
+        self.block[rows, :WRITTEN] = state[:WRITTEN].transpose(1, 0, 2)
 
         n, waiting = state[AT["n"]], state[AT["bn"]]
         full = self._is_due(n, waiting, gated) & present & ~self.frozen[rows][:, None]
         if full.any():
             at, lanes = np.nonzero(full)
-            self.learn(rows[at], lanes)
+            self._merging.learn(self.block, rows[at], lanes)
 
         return pooled, np.log1p(by_metric)
 
@@ -240,7 +192,7 @@ class Kernel:
         need = np.clip(n * p.block_share, p.block_min, p.block_max)
         odd = gated > p.gate_odd
         due = (waiting >= need) & (~odd | (waiting >= need + p.patience)) & (gated <= p.gate)
-        whole: Bool = due | (waiting >= p.relearn * self._memory)
+        whole: Bool = due | (waiting >= p.relearn * self._merging.memory)
         return whole
 
     def _residuals(self, state: Float32, y: Float32) -> tuple[Float32, Float32]:
@@ -275,70 +227,3 @@ class Kernel:
         miss = (1 - rate * hit) / (1 - rate)
         growth[:, :, RARE] = np.where(y[:, RARE] > 0, hit, miss)
         return growth, bets
-
-    def learn(self, rows: Indices, lanes: Indices) -> None:
-        """Merge the waiting blocks of these (stream, metric) pairs into their baselines."""
-        b = self.block
-
-        def get(field: str) -> Float32:
-            picked: Float32 = b[rows, AT[field], lanes]
-            return picked
-
-        n, bn, memory = get("n"), np.maximum(get("bn"), 1), self._memory[lanes]
-        total = n + bn
-        for mean, var, s, ss in (("mean", "var", "bs", "bss"), ("raw", "raw_var", "brs", "brss")):
-            shift = get(s) / bn
-            inside = np.maximum(get(ss) / bn - shift * shift, 0)
-            spread = (n * get(var) + bn * inside + shift * shift * n * bn / total) / total
-            b[rows, AT[var], lanes] = spread
-            b[rows, AT[mean], lanes] += shift * bn / total
-        b[rows, AT["n"], lanes] = np.minimum(total, memory)
-
-        scored = np.where(n >= self._l.block_min, bn, 0)
-        ng = get("ng")
-        keep = np.clip((memory - scored) / np.maximum(ng, 1), 0, 1)
-        for k in range(4):
-            b[rows, AT["g0"] + k, lanes] = keep * get(f"g{k}") + get(f"bg{k}")
-        b[rows, AT["ng"], lanes] = keep * ng + scored
-        fade = np.maximum(1 - scored / memory, 0)
-        b[rows, AT["sxy"], lanes] = fade * get("sxy") + get("bxy")
-        b[rows, AT["sxx"], lanes] = fade * get("sxx") + get("bxx")
-        b[rows, AT["bn"] : AT["bg3"] + 1, lanes] = 0
-        self.derive(rows, lanes)
-
-    def derive(self, rows: Indices, lanes: Indices) -> None:
-        """Compute the baseline as used from what was learned and from the prior."""
-        b, s = self.block, self._s
-
-        def get(field: str) -> Float32:
-            picked: Float32 = b[rows, AT[field], lanes]
-            return picked
-
-        n, mean, k0, nu0 = get("n"), get("mean"), get("prior_n"), get("prior_nu")
-        apart = mean - get("prior_mean")
-        total = np.maximum(n + k0, 1)
-        centre = mean - apart * k0 / total
-        nu = np.maximum(n + nu0 - 1, 3)
-        var = (n * get("var") + nu0 * get("prior_var") + apart * apart * n * k0 / total) / nu
-        var = np.maximum(var, self._var_floor[lanes]) * (1 + 1 / total)
-        slack = np.maximum(s.kappa_min, s.kappa_young / np.sqrt(total))
-        shrink = s.ar_shrink
-        phi = (get("sxy") + shrink * get("prior_phi")) / (get("sxx") + shrink)
-
-        rare = IS_RARE[lanes]
-        rate = np.clip(centre, s.rare_floor, 1 - s.rare_floor)
-        noise = rate * (1 - rate)
-        b[rows, AT["centre"], lanes] = np.where(rare, rate, centre)
-        b[rows, AT["inverse"], lanes] = 1 / np.sqrt(np.where(rare, noise, var))
-        b[rows, AT["nu"], lanes] = nu
-        b[rows, AT["phi"], lanes] = np.clip(phi, 0, s.ar_max)
-        bet_against = _wilson(rate, total, s.rare_slack)
-        b[rows, AT["slack"], lanes] = np.where(rare, bet_against, slack)
-
-
-def _wilson(rate: Float32, n: Float32, errors: float) -> Float32:
-    """Return the upper bound of a rate seen in n steps, `errors` standard errors up (1927)."""
-    square = errors * errors / n
-    root = errors * np.sqrt(rate * (1 - rate) / n + square / (4 * n))
-    bound: Float32 = (rate + square / 2 + root) / (1 + square)
-    return bound

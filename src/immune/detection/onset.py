@@ -15,8 +15,8 @@ import numpy as np
 
 from immune.columns import Bool, Float32, Float64
 from immune.detection.findings import MetricEffect
-from immune.detection.kernel import IS_RARE, RARE, less_slack, transform
 from immune.detection.params import EpisodeParams
+from immune.detection.state import IS_RARE, RARE, less_slack, transform
 from immune.vitals import METRICS, N_METRICS, Family, Metric
 
 _TOLL = 2.0

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from immune.columns import Float32, Int32
-from immune.detection.kernel import AT, IS_RARE, SIGN, transform
 from immune.detection.params import LearningParams
+from immune.detection.state import AT, IS_RARE, SIGN, transform
 from immune.vitals import N_METRICS
 
 _MAD = 1.4826  # median absolute deviation to standard deviation

@@ -12,8 +12,8 @@ import numpy as np
 
 from immune.columns import Float32
 from immune.detection.findings import MetricProfile
-from immune.detection.kernel import AT, IS_RARE
 from immune.detection.onset import natural
+from immune.detection.state import AT, IS_RARE
 from immune.vitals import METRICS, Family, Metric
 
 _Z99 = 2.326

@@ -91,7 +91,7 @@ class Sentinel:
             return seen
         self._now = max(self._now, float(columns.at[-1]))
         runs = Runs.of(self._learner.admit(columns))
-        self._watched = grown(self._watched, self._learner.capacity, 0)
+        self._watched = grown(self._watched, len(self._learner.streams), 0)
         for part, streams in runs.rounds():
             self._score(columns, part, streams, seen)
         for hit in self._limits.observe(columns) + self._repetition.observe(columns):
@@ -244,7 +244,7 @@ class Sentinel:
     # ---- episodes
 
     def _slot(self, row: int) -> tuple[int, int]:
-        return int(self._learner.agent[row]), int(self._learner.kind[row])
+        return int(self._learner.streams.agent[row]), int(self._learner.streams.kind[row])
 
     def _begin(self, row: int, at: float) -> Episode:
         episode = self._episodes[self._slot(row)] = Episode(onset_at=at)
@@ -257,7 +257,7 @@ class Sentinel:
 
     def _thresholds(self, streams: Indices) -> tuple[Float32, Float32]:
         steps = steps_per_day(self._learner.kernel.intervals(streams))
-        return thresholds(self._params.budgets, steps, self._learner.n_agents)
+        return thresholds(self._params.budgets, steps, self._learner.streams.n_agents)
 
     # ---- what others order
 
@@ -265,7 +265,7 @@ class Sentinel:
         """Set the agent's evidence to zero and end its episodes: its incident has closed, or its
         probation begins."""
         rows = self._learner.streams_of_agent(agent_id)
-        self._watched = grown(self._watched, self._learner.capacity, 0)
+        self._watched = grown(self._watched, len(self._learner.streams), 0)
         for row in rows.tolist():
             self._end(row)
         self._learner.kernel.calm(rows)
@@ -302,19 +302,23 @@ class Sentinel:
 
     def levels(self) -> Levels:
         """Return where every stream stands."""
-        rows = self._learner.streams()
+        rows = self._learner.streams.used()
         suspicion, quarantine = self._thresholds(rows)
         evidence, _ = self._learner.kernel.evidence(rows)
         return Levels(
-            self._learner.agent[rows], self._learner.kind[rows], evidence, suspicion, quarantine
+            self._learner.streams.agent[rows],
+            self._learner.streams.kind[rows],
+            evidence,
+            suspicion,
+            quarantine,
         )
 
     def fleet_levels(self) -> fleet.Levels:
         """Return the same as `FleetWatch.watch` wants it, metric by metric."""
-        rows = self._learner.streams()
+        rows = self._learner.streams.used()
         evidence, by_metric = self._learner.kernel.evidence(rows)
         return fleet.Levels(
-            self._learner.agent[rows], self._learner.kind[rows], evidence, by_metric
+            self._learner.streams.agent[rows], self._learner.streams.kind[rows], evidence, by_metric
         )
 
     def scan(self, agent: int, kind: int) -> Recent | None:
@@ -332,9 +336,9 @@ class Sentinel:
 
     def ready_agents(self) -> set[int]:
         """Return the codes of the agents that have a baseline to be judged by."""
-        rows = self._learner.streams()
+        rows = self._learner.streams.used()
         ready = self._learner.seen[rows] >= self._params.learning.samples_ready
-        return set(self._learner.agent[rows[ready]].tolist())
+        return set(self._learner.streams.agent[rows[ready]].tolist())
 
 
 def _joined(facts: Facts, said: Facts) -> Facts:

@@ -96,11 +96,13 @@ async def house(
             )
             await system.orchestrator.start()
             await system.views.load()
+            assembler = TraceAssembler()
+            system.views.identity_rules = assembler.identity_rule
             dashboard = WebDashboard(
                 desk=system.desk,
                 views=system.views,
                 collector=system.collector,
-                intake=_intake(settings, _salt(folder)),
+                intake=_intake(settings, _salt(folder), assembler),
                 settings=settings.server,
                 clock=clock,
                 chaos=chaos,
@@ -180,14 +182,14 @@ def _notifier(settings: Settings, clock: Clock) -> Notifier:
     return SeveralNotifiers(LogNotifier(), WebhookNotifier(settings.notify, clock))
 
 
-def _intake(settings: Settings, salt: Salt) -> Intake:
+def _intake(settings: Settings, salt: Salt, assembler: TraceAssembler) -> Intake:
     limits = settings.server
     return Intake(
         vitals=partial(
             decode, salt=salt, max_bytes=limits.body_max_bytes, max_items=limits.items_max
         ),
         spans=partial(decode_traces, salt=salt, max_bytes=limits.body_max_bytes),
-        assembler=TraceAssembler(),
+        assembler=assembler,
         inflate=inflate,
     )
 
