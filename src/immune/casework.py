@@ -195,8 +195,14 @@ class Casework:
         return rows
 
     async def put_fence(self, fence: Fence) -> None:
-        """Write a fence outside an incident's step: a person's hold, or a confirmation."""
+        """Write a fence outside an incident's step: a person's hold, or a confirmation.
+
+        A confirmation of a fence that was lifted meanwhile is left out: it would stand again.
+        """
         async with self._writing:
+            standing = {known.id for known in self._quarantine.standing(fence.agent_id)}
+            if fence.enforced_at is not None and fence.id not in standing:
+                return
             async with self._workflow.unit() as unit:
                 await unit.put_fence(fence)
             if fence.lifted_at is None:

@@ -74,7 +74,7 @@ class OperatorDesk:
             ),
             expected_version=decision.version,
         )
-        self._label(incident, cause)
+        await self._label(incident, cause)
         return moved
 
     async def reject(self, decision: Decision, *, who: str, why: str = "") -> Incident:
@@ -94,6 +94,8 @@ class OperatorDesk:
         StaleVersion, IllegalEvent, NotFound and InvalidInput.
         """
         incident = self._system.casework.get(decision.incident_id)
+        if incident.is_fleet:
+            raise InvalidInput("incident_id", "is of many agents: heal the case of one")
         if incident.state is State.EXHAUSTED and action is None:
             raise InvalidInput("action", "the ladder is exhausted: name the action to try")
         if action is not None and action not in self._system.link.capabilities(incident.agent_id):
@@ -132,7 +134,7 @@ class OperatorDesk:
         elif moved.state is State.PROBATION:
             system.sentinel.forget(moved.agent_id)
             system.probations.begin(moved)
-        self._label(incident, cause)
+        await self._label(incident, cause)
         return moved
 
     async def quarantine(self, agent_id: str, *, who: str, why: str) -> Incident | Fence:
@@ -147,10 +149,7 @@ class OperatorDesk:
         now = self._now()
         incident = system.casework.open_of(agent_id)
         if incident is not None and incident.state in (State.SUSPECTED, State.OBSERVED):
-            moved = await system.casework.apply(
-                incident.id, e.QuarantinedByPerson(at=now, who=who, why=why)
-            )
-            return await system.contained(moved)
+            return await system.contained(incident, e.QuarantinedByPerson(at=now, who=who, why=why))
         number = sum(f.incident_id is None for f in system.quarantine.standing(agent_id))
         fence = Fence(
             id=f"hold/{agent_id}/{now:.3f}/{number}",
@@ -220,9 +219,11 @@ class OperatorDesk:
         if code is None or not collector.row(code).last_seen_at:
             raise NotFound(f"no agent {agent_id} ever reported")
 
-    def _label(self, incident: Incident, cause: Cause | None) -> None:
+    async def _label(self, incident: Incident, cause: Cause | None) -> None:
         if cause is not None and incident.finding is not None:
-            self._system.diagnostician.learn(incident.finding, cause)
+            diagnostician = self._system.diagnostician
+            diagnostician.learn(incident.finding, cause)
+            await self._system.workflow.put_setting("labels", diagnostician.save().decode())
 
     def _now(self) -> float:
         return self._system.clock.time()

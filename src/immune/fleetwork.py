@@ -17,7 +17,7 @@ from immune.detection.findings import Finding
 from immune.detection.fleet import FleetWatch
 from immune.detection.fleet_case import FleetFinding
 from immune.detection.hits import Hit
-from immune.errors import IllegalEvent
+from immune.errors import IllegalEvent, NotFound
 from immune.healing.treatments import learns
 from immune.incidents import effects as fx
 from immune.incidents import events as e
@@ -77,7 +77,7 @@ class Fleetwork:
             self._hold_still(fleet)
             if look_anew:
                 for agent_id in self._watch.members_of(fleet):
-                    self._sentinel.forget(agent_id)
+                    self._forget(agent_id)
         if look_anew:
             self._look_anew_at = now + LOOK_ANEW_S
         for over in self._watch.subsided(now):
@@ -120,8 +120,8 @@ class Fleetwork:
     async def _absorb(self, case: Incident, into: Incident, at: float) -> None:
         try:
             await self._casework.apply(case.id, e.Absorbed(at=at, by=into.id))
-        except IllegalEvent:
-            return  # a person decided about it, or it is past healing: it stays a case
+        except (IllegalEvent, NotFound):
+            return  # a person decided about it, or it is past healing or closed: it stays as it is
 
     async def _open_case(self, incident: Incident, text: str) -> None:
         notice = fx.Notify(
@@ -157,11 +157,16 @@ class Fleetwork:
             case = self._casework.open_of(agent_id)
             if case is not None and verdict is e.Verdict.NEW_NORMAL:
                 await self._absorb(case, incident, incident.updated_at)
-            self._sentinel.forget(agent_id)
+            self._forget(agent_id)
             if self._casework.open_of(agent_id) is None and learns(
                 self._casework.treatments_of(agent_id)
             ):
                 self._learner.thaw(agent_id, order)
+
+    def _forget(self, agent_id: str) -> None:
+        """Set a member's evidence to zero; one with a case of its own keeps it until that ends."""
+        if self._casework.open_of(agent_id) is None:
+            self._sentinel.forget(agent_id)
 
     # --- the brake ---------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ clock. Both run the same code. It holds no rules of its own.
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections import deque
 
 import msgspec
 import structlog
@@ -16,12 +18,13 @@ from immune.casework import Casework
 from immune.clock import Clock
 from immune.columns import VitalColumns
 from immune.detection import BaselineLearner, Observation, Sentinel
-from immune.detection.findings import Finding
+from immune.detection.findings import Finding, Subsided
 from immune.diagnosis.causes import Diagnosis
 from immune.diagnosis.diagnostician import Diagnostician
+from immune.errors import IllegalEvent, NotFound, Transient
 from immune.fleetwork import Fleetwork
 from immune.healing.healer import Healer
-from immune.healing.treatments import learns
+from immune.healing.treatments import ill_again, learns
 from immune.incidents import effects as fx
 from immune.incidents import events as e
 from immune.incidents import triage
@@ -84,10 +87,17 @@ class ImmuneSystemOrchestrator:
         self.link = link
         self.supervisor = Supervisor(clock)
         self.supervisor.on_change = self._degraded
+        # by the monotonic clock: a jump of the wall clock must not stop a timer
         self._grace_until = 0.0
         self._next_sweep = 0.0
         self._next_housekeeping = 0.0
         self._next_checkpoint = 0.0
+        self._unsaved: deque[str] = deque()
+        """Agents of the present round of savings whose turn is still to come."""
+        self._share = 0
+        """How many of them are saved at once."""
+        self._news: deque[Finding | Subsided] = deque()
+        """What was detected and not yet brought to its case."""
         self._notices: list[fx.Notify] = []
         relay.applied = probations.begin
         casework.listeners.append(self._moved)
@@ -108,6 +118,8 @@ class ImmuneSystemOrchestrator:
         self.learner.load(
             [(row.agent_id, row.kind, row.blob) for row in await self.workflow.baselines()]
         )
+        if (labels := await self.workflow.setting("labels")) is not None:
+            self.diagnostician.load(labels.encode())
         self.healer.memory.load(await self.workflow.healings())
         await self.casework.load()
         await self.relay.load()
@@ -122,10 +134,13 @@ class ImmuneSystemOrchestrator:
             self._thaw_if_forgotten(row.agent_id)
         for agent_id in self.quarantine.fenced_agents():
             self.sentinel.pause(agent_id)
+            # whoever enforces it may have been away as well
+            await self.casework.push_fence(agent_id, f"start/{now:.3f}/{agent_id}")
         self.sentinel.restart(now)
-        self._grace_until = now + self.settings.grace_s if agents else now
-        self._next_checkpoint = now + CHECKPOINT_S
-        self._next_housekeeping = now + HOUSEKEEPING_S
+        began = self.clock.monotonic()
+        self._grace_until = began + self.settings.grace_s if agents else began
+        self._next_checkpoint = began + CHECKPOINT_S
+        self._next_housekeeping = began + HOUSEKEEPING_S
 
     def _thaw_if_forgotten(self, agent_id: str) -> None:
         """A baseline that was saved frozen, and whose reason has ended meanwhile, learns again."""
@@ -157,8 +172,7 @@ class ImmuneSystemOrchestrator:
     async def stop(self) -> None:
         """End the tasks, score what waits, save what was learned."""
         await self.supervisor.stop()
-        while await self.absorb():
-            pass
+        await self.supervisor.round("absorb", self._absorb_all)
         await self.checkpoint(everything=True)
 
     async def _absorb_when_arrived(self) -> None:
@@ -186,8 +200,8 @@ class ImmuneSystemOrchestrator:
                 return
 
     async def _absorb_all(self) -> None:
-        while await self.absorb():
-            pass
+        while self.collector.queued:
+            await self.absorb()
 
     async def _relay_all(self) -> None:
         while self.relay.due() and await self.relay.round():
@@ -201,8 +215,10 @@ class ImmuneSystemOrchestrator:
         if columns is None:
             return 0
         observation = self.sentinel.observe(columns)
-        await self._act_on(observation)
-        await self.probations.feed(columns)
+        try:
+            await self._act_on(observation)
+        finally:
+            await self.probations.feed(columns)
         return len(columns)
 
     async def recall(self, columns: VitalColumns) -> None:
@@ -214,21 +230,46 @@ class ImmuneSystemOrchestrator:
                 self.sentinel.forget(finding.agent_id)
 
     async def _act_on(self, observation: Observation) -> None:
-        await self.fleetwork.watch(self.clock.time(), observation.silences)
-        for subsided in observation.subsided:
-            await self._subsided(subsided.agent_id, subsided.at)
-        for finding in sorted(observation.findings, key=lambda f: -f.severity):
+        for finding in observation.findings:
             self.probations.noticed(finding)
-            if not self.fleetwork.explains(finding):
-                await self.found(finding)
+        self._news.extend(_in_order(observation))
+        await self.fleetwork.watch(self.clock.time(), observation.silences)
+        while self._news:
+            news = self._news.popleft()
+            try:
+                await self._bring(news)
+            except (Transient, asyncio.CancelledError):
+                self._news.appendleft(news)  # it is said only once: the next round brings it
+                raise
+
+    async def _bring(self, news: Finding | Subsided) -> None:
+        if isinstance(news, Subsided):
+            await self._subsided(news.agent_id, news.at)
+        elif not self.fleetwork.explains(news):
+            await self.found(news)
 
     async def _subsided(self, agent_id: str, at: float) -> None:
         incident = self.casework.open_of(agent_id)
         if incident is not None and incident.state in (State.SUSPECTED, State.OBSERVED):
-            await self.casework.apply(incident.id, e.Subsided(at=at))
+            await self._unless_overtaken(incident, e.Subsided(at=at))
+
+    async def _unless_overtaken(self, incident: Incident, event: e.AnyEvent) -> None:
+        """Apply an event of ours, unless a person or another task has moved the case meanwhile."""
+        try:
+            await self.casework.apply(incident.id, event)
+        except (IllegalEvent, NotFound) as overtaken:
+            log.info("overtaken", incident_id=incident.id, reason=str(overtaken))
 
     async def found(self, finding: Finding) -> None:
         """Bring a finding to its agent's case, opening one where there is none."""
+        try:
+            await self._found(finding)
+        except (IllegalEvent, NotFound) as overtaken:
+            # the case was moved, opened or closed meanwhile: once more, as it is now
+            log.info("overtaken", agent_id=finding.agent_id, reason=str(overtaken))
+            await self._found(finding)
+
+    async def _found(self, finding: Finding) -> None:
         diagnosis = self.diagnostician.diagnose(finding)
         incident = self.casework.open_of(finding.agent_id)
         if incident is None:
@@ -258,6 +299,8 @@ class ImmuneSystemOrchestrator:
         if isinstance(event, e.Confirmed) and event.enforce:
             events.append(await self._plan(incident, finding, diagnosis))
         await self.casework.apply(incident.id, *events, exempt=triage.exempt_from_brake(finding))
+        if isinstance(event, e.Confirmed):
+            await self._keep_treatments(finding.agent_id)
         if isinstance(event, e.Braked):
             await self.fleetwork.braked(event)
 
@@ -286,47 +329,53 @@ class ImmuneSystemOrchestrator:
             approval_deadline_at=now + self.settings.cases.approval_deadline_s,
         )
 
-    async def contained(self, incident: Incident) -> Incident:
-        """Diagnose a case that a person has just quarantined, or that a crash left so."""
+    async def _keep_treatments(self, agent_id: str) -> None:
+        """The agent is ill: what limits it stays, and the end of its case says for how long."""
+        for treatment in self.casework.treatments_of(agent_id):
+            if treatment.lift_at is not None:
+                await self.casework.put_treatment(ill_again(treatment))
+
+    async def contained(self, incident: Incident, *first: e.AnyEvent) -> Incident:
+        """Diagnose a contained case, after the events that contain it."""
         diagnosis = incident.diagnosis or self.diagnostician.unknown()
-        return await self.casework.apply(
-            incident.id, await self._plan(incident, incident.finding, diagnosis)
+        moved = await self.casework.apply(
+            incident.id, *first, await self._plan(incident, incident.finding, diagnosis)
         )
+        await self._keep_treatments(incident.agent_id)
+        return moved
 
     # --- time --------------------------------------------------------------------------------
 
     async def tick(self) -> None:
         """Look at the timers: silence, deadlines, treatments, the brake, savings."""
-        now = self.clock.time()
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP_S
+        now, elapsed = self.clock.time(), self.clock.monotonic()
+        while self._notices:  # first: what fails below must not keep us from saying so
+            await self.casework.wish(self._notices[0])
+            self._notices.pop(0)
+        if elapsed >= self._next_sweep:
+            self._next_sweep = elapsed + SWEEP_S
             await self._act_on(self.sentinel.sweep(now))
             await self.probations.lift_due(now)
             await self._free_slots(now)
-        if now >= self._grace_until:
+        if elapsed >= self._grace_until:
             await self._overdue(now)
             await self.probations.overdue(now)
-        for notice in self._notices:
-            await self.casework.wish(notice)
-        self._notices.clear()
-        if now >= self._next_checkpoint:
-            self._next_checkpoint = now + CHECKPOINT_S
+        if elapsed >= self._next_checkpoint:
+            self._next_checkpoint = elapsed + CHECKPOINT_S
             await self.checkpoint()
-        if now >= self._next_housekeeping:
-            self._next_housekeeping = now + HOUSEKEEPING_S
+        if elapsed >= self._next_housekeeping:
+            self._next_housekeeping = elapsed + HOUSEKEEPING_S
             await self.telemetry.sweep(now)
 
     async def _overdue(self, now: float) -> None:
         for incident in self.casework.open_incidents():
-            if incident.state is State.CONTAINED:
-                await self.contained(incident)
-            elif (
+            if (
                 incident.state is State.AWAITING_APPROVAL
                 and incident.approval_deadline_at is not None
                 and now >= incident.approval_deadline_at
             ):
-                await self.casework.apply(
-                    incident.id,
+                await self._unless_overtaken(
+                    incident,
                     e.Overdue(
                         at=now,
                         contact=incident.overdue + 1,
@@ -352,9 +401,13 @@ class ImmuneSystemOrchestrator:
     async def checkpoint(self, everything: bool = False) -> None:
         """Save a share of what was learned since the last time, or all of it, and who is there."""
         now = self.clock.time()
-        dirty = self.learner.dirty()
-        share = 1.0 if everything else CHECKPOINT_S / self.settings.store.checkpoint_s
-        saved = self.learner.save(dirty[: math.ceil(len(dirty) * share)])
+        if everything or not self._unsaved:
+            # a round ends before the next begins, or those first in line were all that is saved
+            self._unsaved = deque(self.learner.dirty())
+            share = 1.0 if everything else CHECKPOINT_S / self.settings.store.checkpoint_s
+            self._share = math.ceil(len(self._unsaved) * share)
+        batch = [self._unsaved.popleft() for _ in range(min(self._share, len(self._unsaved)))]
+        saved = self.learner.save(batch)
         await self.workflow.put_baselines(
             [BaselineRow(agent_id, kind, now, blob) for agent_id, kind, blob in saved]
         )
@@ -387,10 +440,21 @@ class ImmuneSystemOrchestrator:
         state = f"fails: {health.last_error}" if health.failing else "has recovered"
         self._notices.append(
             fx.Notify(
-                key=f"degraded/{health.name}/{health.failures}/{health.failing}",
+                # the time, not the count: a new process counts from 1 again
+                key=f"degraded/{health.name}/{health.last_failure_at}/{health.failing}",
                 agent_id="",
                 topic=fx.Topic.DEGRADED,
                 incident_id="",
                 text=f"task {health.name} {state}",
             )
         )
+
+
+def _in_order(observation: Observation) -> list[Finding | Subsided]:
+    """The most severe findings first; what subsided, after its agent's findings unless older."""
+    last: dict[str, float] = {}
+    for finding in observation.findings:
+        last[finding.agent_id] = max(finding.at, last.get(finding.agent_id, finding.at))
+    older = [s for s in observation.subsided if s.at <= last.get(s.agent_id, s.at - 1.0)]
+    newer = [s for s in observation.subsided if s not in older]
+    return [*older, *sorted(observation.findings, key=lambda f: -f.severity), *newer]

@@ -6,19 +6,21 @@ only: after a restart each is begun anew and fed from the stored vitals, and sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
+import structlog
 
 from immune.casework import Casework
 from immune.clock import Clock
 from immune.columns import KIND_CODE, Float64, Names, VitalColumns, from_vitals
 from immune.detection import BaselineLearner
 from immune.detection.findings import Finding, Source
+from immune.errors import ActionFailed, IllegalEvent, NotFound, Unreachable
 from immune.healing.actions import Treatment, TreatmentState
 from immune.healing.params import TrialParams
-from immune.healing.treatments import due, learns, lift_trial, lifting, settled
+from immune.healing.treatments import due, ended, learns, lift_trial, lifting, settled
 from immune.healing.trial import Trial, TrialState, Verdict
 from immune.incidents import effects as fx
 from immune.incidents import events as e
@@ -27,6 +29,8 @@ from immune.incidents.states import State
 from immune.ports import AgentLink, TelemetryStore, WorkflowStore
 from immune.settings import CaseSettings
 from immune.vitals import Kind, Metric
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -68,8 +72,6 @@ class Probations:
         self._cases = cases
         self._params = params
         self._watches: dict[str, _Watch] = {}
-        self.closed: Callable[[str], None] = lambda agent_id: None
-        """Called when an agent's trial ended well."""
 
     async def load(self) -> None:
         """Begin again, from stored vitals, every trial that was running before a restart."""
@@ -159,17 +161,15 @@ class Probations:
                 await self._decided(watch, watch.state, float(columns.at[rows[-1]]))
 
     async def _decided(self, watch: _Watch, state: TrialState, at: float) -> None:
-        del self._watches[watch.agent_id]
-        cured = state.verdict is Verdict.CURED
         if watch.treatment_id:
             await self._lift_decided(watch.treatment_id, state.verdict)
-        elif cured:
-            await self._casework.apply(
-                watch.incident_id, e.Verified(at=at, fresh_steps=state.fresh_steps)
-            )
+            if learns(self._casework.treatments_of(watch.agent_id)):
+                self._learner.thaw(watch.agent_id, "discard")
+        elif state.verdict is Verdict.CURED:
+            await self._tell(watch, e.Verified(at=at, fresh_steps=state.fresh_steps))
         else:
-            await self._casework.apply(
-                watch.incident_id,
+            await self._tell(
+                watch,
                 e.Relapsed(
                     at=at,
                     why=state.reason,
@@ -177,18 +177,27 @@ class Probations:
                     approval_deadline_at=at + self._cases.approval_deadline_s,
                 ),
             )
-        if cured:
-            self.closed(watch.agent_id)
+        # only now: where the store was down, the next steps bring the verdict again
+        if self._watches.get(watch.agent_id) is watch:
+            del self._watches[watch.agent_id]
+
+    async def _tell(self, watch: _Watch, event: e.Verified | e.Relapsed | e.Stale) -> None:
+        try:
+            await self._casework.apply(watch.incident_id, event)
+        except (IllegalEvent, NotFound) as overtaken:  # a person ended the probation meanwhile
+            log.info("overtaken", incident_id=watch.incident_id, reason=str(overtaken))
 
     async def overdue(self, now: float) -> None:
         """Flag the probations that see no fresh vitals; for silence that is the relapse itself."""
         for watch in list(self._watches.values()):
             if watch.treatment_id or now - watch.last_fresh_at < self._cases.stale_s:
                 continue
-            incident = self._casework.get(watch.incident_id)
+            incident = self._casework.open_of(watch.agent_id)
+            if incident is None or incident.id != watch.incident_id:
+                continue  # ended while we were at the others
             if incident.finding is not None and incident.finding.source is Source.SILENCE:
-                await self._casework.apply(
-                    incident.id,
+                await self._tell(
+                    watch,
                     e.Relapsed(
                         at=now,
                         why="still silent",
@@ -197,9 +206,7 @@ class Probations:
                     ),
                 )
             elif incident.probation is not None and not incident.probation.stale:
-                await self._casework.apply(
-                    incident.id, e.Stale(at=now, stale_at=now + self._cases.stale_s)
-                )
+                await self._tell(watch, e.Stale(at=now, stale_at=now + self._cases.stale_s))
 
     # --- treatments --------------------------------------------------------------------------
 
@@ -208,20 +215,36 @@ class Probations:
         for treatment in due(self._casework.treatments.values(), now):
             if self._casework.open_of(treatment.agent_id) is not None:
                 continue
-            answer = await self._link.lift(treatment.agent_id, treatment, f"{treatment.id}/lift")
+            try:
+                answer = await self._link.lift(
+                    treatment.agent_id, treatment, f"{treatment.id}/lift"
+                )
+            except (Unreachable, ActionFailed) as fault:
+                log.warning("not lifted", treatment=treatment.id, reason=str(fault))
+                later = ended(treatment, now, self._cases.stay_well_s)
+                await self._casework.put_treatment(later)
+                continue
             on_trial = lifting(treatment, answer.at)
             await self._casework.put_treatment(on_trial)
             await self._begin_lift(on_trial)
+            if self._casework.open_of(treatment.agent_id) is not None:
+                await self.superseded(treatment.agent_id)  # it fell ill while we waited
 
     async def _lift_decided(self, treatment_id: str, verdict: Verdict) -> None:
         treatment = settled(self._casework.treatments[treatment_id], verdict)
         if treatment.state is TreatmentState.LIFTED:
             await self._casework.put_treatment(treatment)
-            if learns(self._casework.treatments_of(treatment.agent_id)):
-                self._learner.thaw(treatment.agent_id, "discard")
             return
-        await self._link.apply(treatment.agent_id, treatment.action, f"{treatment.id}/again")
         text = f"{treatment.agent_id} fell ill again without {treatment.action}: it is kept"
+        try:
+            await self._link.apply(treatment.agent_id, treatment.action, f"{treatment.id}/again")
+        except (Unreachable, ActionFailed) as fault:
+            # it is not in force, and no row may say so: the sickness gets a case of its own
+            treatment = msgspec.structs.replace(treatment, state=TreatmentState.LIFTED)
+            text = (
+                f"{treatment.agent_id} fell ill again without {treatment.action}, "
+                f"and it could not be ordered again: {fault}"
+            )
         await self._casework.put_treatment(
             treatment,
             fx.Notify(

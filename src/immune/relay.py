@@ -135,8 +135,8 @@ class OutboxRelay:
                 await self._push_fence(agent_id, key)
             case fx.ApplyAction() as order:
                 await self._apply(order, row.attempts)
-            case fx.SetBaseline(agent_id=agent_id, order=order, since=since):
-                self._set_baseline(agent_id, order, since)
+            case fx.SetBaseline(agent_id=agent_id, order=order):
+                self._set_baseline(agent_id, order)
             case fx.EndTreatments(agent_id=agent_id):
                 await self._end_treatments(agent_id)
 
@@ -158,13 +158,15 @@ class OutboxRelay:
     # --- actions -----------------------------------------------------------------------------
 
     async def _apply(self, order: fx.ApplyAction, tries: int) -> None:
+        attempt = self._casework.attempt(order.incident_id)
+        if attempt is None or attempt.key != order.key:
+            log.info("action no longer wanted", key=order.key)
+            return
         treatment: Treatment | None = None
         try:
             answer = await self._link.apply(order.agent_id, order.action, order.key)
             event: e.AnyEvent = self._acknowledged(order, answer)
-            attempt = self._casework.attempt(order.incident_id)
-            if attempt is not None and attempt.key == order.key:
-                treatment = treatment_of(attempt, answer)
+            treatment = treatment_of(attempt, answer)
         except Unreachable as fault:
             if tries + 1 < self._params.unreachable_after:
                 raise
@@ -185,8 +187,12 @@ class OutboxRelay:
                 raise IllegalEvent("a later attempt runs already")
             incident = await self._casework.apply(order.incident_id, event, treatment=treatment)
         except (NotFound, IllegalEvent) as moved_on:
-            # a person or a fleet incident ended the case meanwhile: what was done stays done
+            # a person or a fleet incident ended the case meanwhile: what was done stays done, and
+            # what it left in force is lifted one day like any other
             log.info("action outlived its case", key=order.key, reason=str(moved_on))
+            if treatment is not None and treatment.id not in self._casework.treatments:
+                now = self._clock.time()
+                await self._casework.put_treatment(ended(treatment, now, self._cases.stay_well_s))
             return
         if isinstance(event, e.Applied):
             self._sentinel.forget(order.agent_id)
@@ -203,10 +209,9 @@ class OutboxRelay:
 
     # --- baselines and treatments ------------------------------------------------------------
 
-    def _set_baseline(self, agent_id: str, order: fx.BaselineOrder, since: float) -> None:
-        if order is fx.BaselineOrder.FREEZE:
-            self._learner.freeze(agent_id, since)
-            return
+    def _set_baseline(self, agent_id: str, order: fx.BaselineOrder) -> None:
+        if self._casework.open_of(agent_id) is not None:
+            return  # it fell ill again before this came to pass: what waits is the new case's
         self._learner.thaw(agent_id, str(order))
         self._sentinel.forget(agent_id)
         if not learns(self._casework.treatments_of(agent_id)):

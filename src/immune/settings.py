@@ -120,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 PREFIX = "IMMUNE_"
-RESERVED = frozenset({"IMMUNE_BENCH_DATA", "IMMUNE_CI", "IMMUNE_SERVER"})
+RESERVED = frozenset({"IMMUNE_BENCH_DATA", "IMMUNE_CI", "IMMUNE_SERVER", "IMMUNE_SETTINGS"})
 """Environment variables of ours that are no settings."""
 
 Origins = dict[str, str]

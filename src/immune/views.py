@@ -327,7 +327,11 @@ class Views:
             plan=list(incident.plan),
             events=await system.workflow.events(incident_id=incident_id),
             attempts=await system.workflow.healings(incident_id=incident_id),
-            trial=None if incident.is_fleet else system.probations.state(incident.agent_id),
+            trial=(
+                system.probations.state(incident.agent_id)
+                if incident.state is State.PROBATION
+                else None
+            ),
             fences=[fence for fence in fences if fence.incident_id == incident_id],
         )
 

@@ -23,6 +23,7 @@ def test_each_value_says_where_it_came_from(
     file.write_text('mode = "ask"\n[server]\nport = 9000\n')
     monkeypatch.setenv("IMMUNE_SERVER__PORT", "9001")
     monkeypatch.setenv("IMMUNE_SERVER", "http://127.0.0.1:9")  # the verbs' own: no setting
+    monkeypatch.setenv("IMMUNE_SETTINGS", "immune.toml")  # names the file: no setting
     code, out, _ = run("settings", "--config", str(file))
     assert code == 0
     assert _line(out, "mode").split()[1:] == ["ask", "file", "immune.toml"]

@@ -8,7 +8,7 @@ from tests.incidents.cases import diagnosed, finding, incident
 
 from immune.casework import Casework
 from immune.clock import ManualClock
-from immune.columns import Names
+from immune.columns import Names, from_vitals
 from immune.detection import BaselineLearner, DetectionParams, Sentinel
 from immune.errors import ActionFailed, Transient, Unreachable
 from immune.healing.actions import Action, ActionAnswer, Change
@@ -20,6 +20,7 @@ from immune.quarantine import BrakeParams, QuarantineController
 from immune.relay import OutboxRelay
 from immune.settings import CaseSettings, OutboxSettings
 from immune.testing import MemoryWorkflow, RecordingNotifier, ScriptedLink
+from immune.vitals import Vital
 
 
 class Office:
@@ -32,13 +33,13 @@ class Office:
         self.notifier = RecordingNotifier()
         quarantine = QuarantineController(BrakeParams())
         self.casework = Casework(self.workflow, quarantine, self.clock)
-        names, params = Names(), DetectionParams()
-        learner = BaselineLearner(params, names)
+        self.names, params = Names(), DetectionParams()
+        self.learner = BaselineLearner(params, self.names)
         self.relay = OutboxRelay(
             workflow=self.workflow,
             casework=self.casework,
-            learner=learner,
-            sentinel=Sentinel(learner, params, names),
+            learner=self.learner,
+            sentinel=Sentinel(self.learner, params, self.names),
             link=self.link,
             notifier=self.notifier,
             clock=self.clock,
@@ -132,18 +133,85 @@ async def test_reached_on_the_second_try() -> None:
     assert office.casework.get(case.id).state is State.PROBATION
 
 
-async def test_an_action_that_outlives_its_case_changes_nothing() -> None:
-    """Released meanwhile by a person: the acknowledgement opens nothing again."""
+RELEASED = e.Released(at=1.0, who="ann", verdict=e.Verdict.FALSE_ALARM, stale_at=2.0)
+
+
+class SlowLink(ScriptedLink):
+    """A link that takes its time: a person releases case inc-1 before it answers."""
+
+    def __init__(self, office: Office) -> None:
+        super().__init__(office.clock)
+        self._casework = office.casework
+        office.relay._link = office.link = self
+
+    async def _meanwhile(self) -> None:
+        if self._casework.open_of("a1") is not None:
+            await self._casework.apply("inc-1", RELEASED)
+
+
+class SlowFence(SlowLink):
+    async def fence(self, agent_id: str, refused: bool, key: str) -> bool:
+        done = await super().fence(agent_id, refused, key)
+        await self._meanwhile()
+        return done
+
+
+class SlowAction(SlowLink):
+    async def apply(self, agent_id: str, action: Action, key: str) -> ActionAnswer:
+        answer = await super().apply(agent_id, action, key)
+        await self._meanwhile()
+        return answer
+
+
+async def test_a_fence_lifted_before_it_was_confirmed_stays_down() -> None:
+    """The confirmation comes too late: it must not put the fence up again."""
     office = Office()
+    link = SlowFence(office)
+    await office.contain()
+    await office.work()
+    assert await office.workflow.fences() == []
+    assert not office.casework.fences_of("a1")
+    assert link.refused == set()
+
+
+async def test_an_action_whose_case_is_closed_is_not_carried_out() -> None:
+    """Released by a person before it went out: the agent is left alone."""
+    office = Office()
+    office.link.script("a1", Action.REDUCE_AUTONOMY, Unreachable("restarting"))
     case = await office.contain()
-    await office.casework.apply(
-        case.id,
-        e.Released(at=1.0, who="ann", verdict=e.Verdict.FALSE_ALARM, stale_at=2.0),
-    )
+    await office.work()
+    await office.casework.apply(case.id, RELEASED)
+    await office.work(seconds=30)
+    assert [call for call in office.link.done if call.verb == "apply"] == []
+
+
+async def test_an_action_that_outlives_its_case_changes_nothing_but_is_lifted_one_day() -> None:
+    """Released while it was under way: nothing opens again, and what it took is given back."""
+    office = Office()
+    link = SlowAction(office)
+    change = Change("autonomy", "1.0", "0.5")
+    link.script("a1", Action.REDUCE_AUTONOMY, ActionAnswer(office.clock.time(), (change,)))
+    case = await office.contain()
     await office.work()
     stored = await office.workflow.incident(case.id)
     assert stored is not None
     assert stored.state is State.DISMISSED
+    (treatment,) = await office.workflow.treatments()
+    assert treatment.changes == (change,)
+    assert treatment.lift_at == office.clock.time() + CaseSettings().stay_well_s
+
+
+async def test_an_order_for_a_baseline_that_comes_late_spares_the_next_case() -> None:
+    """Ill again before the samples of the last case were learned: they wait for the new one."""
+    office = Office()
+    case = await office.contain()
+    await office.casework.apply(case.id, RELEASED)
+    office.learner.learn(from_vitals([Vital(agent_id="a1", at=1.0, errors=0)], office.names))
+    office.learner.freeze("a1", 1.0)
+    again = msgspec.structs.replace(case, id="inc-2", state=State.SUSPECTED, version=1)
+    await office.casework.open(again, e.Opened(at=2.0))
+    await office.work()
+    assert office.learner.frozen("a1")
 
 
 async def test_what_limits_an_agent_is_a_row_with_what_it_had() -> None:

@@ -262,7 +262,7 @@ EFFECTS: list[fx.AnyEffect] = [
     fx.PushFence(key="1", agent_id="a"),
     fx.ApplyAction(key="2", agent_id="a", incident_id="inc-1", action=Action.WAIT, trigger="auto"),
     fx.EndTreatments(key="3", agent_id="a", incident_id="inc-1"),
-    fx.SetBaseline(key="4", agent_id="a", order=fx.BaselineOrder.LEARN, since=NOW),
+    fx.SetBaseline(key="4", agent_id="a", order=fx.BaselineOrder.LEARN),
     fx.Notify(key="5", agent_id="a", topic=fx.Topic.OVERDUE, incident_id="inc-1", text="é"),
 ]
 

@@ -6,6 +6,7 @@ import pytest
 from tests.stories.stage import Stage
 
 from immune.desk import Decision
+from immune.diagnosis.causes import Cause
 from immune.incidents.states import FENCED, State
 from immune.modes import Mode
 
@@ -79,3 +80,31 @@ async def test_modes_and_holds_outlive_the_process() -> None:
         assert modes.everywhere is Mode.ASK
         assert modes.of(stage.agents[1], "coder") is Mode.OBSERVE
         assert stage.fenced() == frozenset({stage.agents[2]})
+
+
+async def test_a_label_outlives_the_process() -> None:
+    """What an operator said of a cause is not asked again."""
+    async with Stage() as stage:
+        await stage.warm_up()
+        sick = stage.agents[0]
+        stage.infect(sick, "full_meltdown")
+        assert await stage.play(60, lambda: stage.state(sick) is State.AWAITING_APPROVAL)
+        case = stage.open_case(sick)
+        seen = Decision(case.id, case.version)
+        await stage.system.desk.approve(seen, who="ann", cause=Cause.PROMPT_INJECTION)
+        labels = stage.system.orchestrator.diagnostician.save()
+        await stage.crash()
+        assert stage.system.orchestrator.diagnostician.save() == labels != b"{}"
+
+
+async def test_a_fence_is_ordered_again_by_the_next_process() -> None:
+    """Who enforces it may have forgotten it: the agent is refused all the same."""
+    async with Stage() as stage:
+        await stage.warm_up()
+        agent = stage.agents[0]
+        await stage.system.desk.quarantine(agent, who="ann", why="audit")
+        await stage.play(1)
+        stage.simulation.fleet.fence(agent, False)
+        await stage.crash()
+        await stage.play(1)
+        assert stage.simulation.fleet.fenced[stage.simulation.fleet.place(agent)]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from tests.web.conftest import Site
+from immune.incidents import events as e
+from immune.incidents.incident import Subject
+from immune.incidents.states import State
+from tests.web.conftest import HOST, Site
 
 
 async def test_an_approval_names_the_version_that_was_seen(site: Site) -> None:
@@ -140,3 +144,54 @@ async def test_only_a_simulated_fleet_can_be_infected(site: Site, demo_site: Sit
     assert demo_site.infections.given == [("a", "tool_loop", None)]
     said = (await demo_site.client.get("/api/capabilities")).json()
     assert said["infections"] == {"tool_loop": ["planner"]}
+
+
+async def test_an_order_is_carried_out_though_the_client_has_gone(site: Site) -> None:
+    """What was begun is finished: store and memory never part."""
+    case = await site.case()
+    body = msgspec.json.encode({"version": case.version})
+    messages: list[dict[str, object]] = [
+        {"type": "http.request", "body": body},
+        {"type": "http.disconnect"},
+    ]
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": f"/api/incidents/{case.id}/reject",
+        "raw_path": f"/api/incidents/{case.id}/reject".encode(),
+        "query_string": b"",
+        "headers": [(b"host", HOST.encode()), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8090),
+        "extensions": {},
+    }
+    casework = site.system.orchestrator.casework
+
+    async def receive() -> dict[str, object]:
+        for _ in range(10):
+            await site.clock.sleep(0)
+        return messages.pop(0)
+
+    async def send(message: object) -> None: ...
+
+    async with casework._writing:  # somebody else is writing just now
+        await site.dashboard(scope, receive, send)
+        assert casework.get(case.id).state is State.AWAITING_APPROVAL
+    for _ in range(10):
+        await site.clock.sleep(0)
+    assert casework.get(case.id).state is State.REJECTED
+
+
+async def test_a_fleet_incident_is_nothing_to_heal(site: Site) -> None:
+    """Refused with the reason, not a fault of ours."""
+    case = await site.case()
+    shared = msgspec.structs.replace(
+        case, id="inc-9", subject=Subject("outage", "provider x"), version=1, state=State.OBSERVED
+    )
+    await site.system.orchestrator.casework.open(shared, e.Opened(at=1.0))
+    order = {"version": 1, "action": "wait"}
+    answer = await site.client.post("/api/incidents/inc-9/heal-now", json=order)
+    assert answer.status_code == 422

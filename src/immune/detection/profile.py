@@ -80,7 +80,7 @@ def count_quantiles(mean: float, dispersion: float, shares: tuple[float, ...]) -
         start = -mean
     else:
         size, q = mean / (dispersion - 1), 1 - 1 / dispersion
-        steps = np.log(q * (size + k - 1) / np.maximum(k, 1))
+        steps = np.log(q * (size + np.maximum(k - 1, 0)) / np.maximum(k, 1))
         start = size * math.log(1 - q)
     steps[0] = start
     total = np.cumsum(np.exp(np.cumsum(steps)))

@@ -27,9 +27,6 @@ from immune.healing.actions import (
 from immune.healing.params import TrialParams
 from immune.healing.trial import Trial, Verdict
 
-STANDING = frozenset({TreatmentState.IN_FORCE, TreatmentState.KEPT})
-"""States in which the agent is limited."""
-
 
 def treatment_of(healing: Healing, answer: ActionAnswer) -> Treatment | None:
     """What the acknowledged attempt left in force, or None where it limits nothing.

@@ -42,18 +42,15 @@ class EndTreatments(Effect, frozen=True, kw_only=True):
 class BaselineOrder(enum.StrEnum):
     """What becomes of the samples held back since the onset."""
 
-    FREEZE = "freeze"
     LEARN = "learn"
     DISCARD = "discard"
     RESTART = "restart"
 
 
 class SetBaseline(Effect, frozen=True, kw_only=True):
-    """Freeze the agent's baseline, or thaw it one way or another."""
+    """Thaw the agent's baseline, one way or another."""
 
     order: BaselineOrder
-    since: float
-    """Onset, epoch seconds."""
 
 
 class Topic(enum.StrEnum):

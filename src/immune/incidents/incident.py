@@ -79,8 +79,6 @@ class Incident(msgspec.Struct, frozen=True):
     trigger: str = "auto"
     current: Action | None = None
     """The action ordered or on trial."""
-    override: Action | None = None
-    """A person's choice outside the ladder's order."""
     probation: Probation | None = None
     baseline: BaselineProfile | None = None
     """Frozen at the onset."""
@@ -197,7 +195,6 @@ def _baseline(incident: Incident, order: fx.BaselineOrder) -> fx.SetBaseline:
         key=f"{incident.id}/v{incident.version + 1}/baseline",
         agent_id=incident.agent_id,
         order=order,
-        since=incident.onset_at,
     )
 
 

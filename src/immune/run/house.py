@@ -108,9 +108,13 @@ async def house(
                 chaos=chaos,
             )
             system.orchestrator.casework.listeners.append(dashboard.committed)
-            yield House(system, dashboard, workflow, telemetry)
-            await dashboard.close()
-            await system.orchestrator.stop()
+            try:
+                yield House(system, dashboard, workflow, telemetry)
+            finally:
+                try:
+                    await dashboard.close()
+                finally:
+                    await system.orchestrator.stop()
         finally:
             if isinstance(notifier, SeveralNotifiers):
                 await notifier.close()

@@ -7,6 +7,7 @@ the other does not. A handler is a coroutine that takes the path's parts by name
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import enum
 from collections.abc import Awaitable, Callable, Mapping
@@ -68,13 +69,18 @@ def bind(app: Quart, route: Route) -> None:
     """Make Quart answer `route`."""
     handler = route.handler
     assert handler is not None, f"{route.path} has no handler"
+    under_way: set[asyncio.Future[object]] = set()
 
     async def view(**parts: Any) -> Response:
         if route.query is not None:
             parts["query"] = read_query(request.args, route.query)
         if route.order is not None:
             parts["order"] = await read_order(route.order)
-        answer = await handler(**parts)
+        # Quart cancels us when the client goes away: an order that has begun is carried out
+        work = asyncio.ensure_future(handler(**parts))
+        under_way.add(work)
+        work.add_done_callback(under_way.discard)
+        answer = await asyncio.shield(work)
         return Response(
             msgspec.json.encode(answer), status=route.status, content_type=route.return_type
         )
