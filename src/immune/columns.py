@@ -21,6 +21,8 @@ UInt64 = npt.NDArray[np.uint64]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+"""Indices of rows in a batch."""
 
 KINDS: tuple[Kind, ...] = (Kind.CALL, Kind.RUN)
 KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
@@ -119,7 +121,7 @@ class VitalColumns:
     def __len__(self) -> int:
         return len(self.agent)
 
-    def take(self, rows: npt.NDArray[np.intp]) -> VitalColumns:
+    def take(self, rows: Rows) -> VitalColumns:
         """Return the batch of these rows, in the order given."""
 
         def some(column: list[str | None] | None) -> list[str | None] | None:

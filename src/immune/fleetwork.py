@@ -16,8 +16,10 @@ from immune.detection.facts import Order
 from immune.detection.findings import Finding
 from immune.detection.fleet import FleetWatch
 from immune.detection.fleet_case import FleetFinding
+from immune.detection.fleet_case import Subject as FleetSubject
 from immune.detection.hits import Hit
-from immune.errors import IllegalEvent, NotFound
+from immune.diagnosis.causes import Cause, Diagnosis, RankedCause
+from immune.errors import IllegalEvent, NotFound, Transient
 from immune.healing.treatments import learns
 from immune.incidents import effects as fx
 from immune.incidents import events as e
@@ -57,13 +59,14 @@ class Fleetwork:
         self._sentinel = sentinel
         self._watch = watch
         self._clock = clock
-        self._open: dict[str, FleetFinding] = {}
+        self._open: dict[FleetSubject, tuple[str, FleetFinding]] = {}
+        """What the finding is about -> the incident that it is part of, and the finding."""
         self._look_anew_at = 0.0
 
     def resume(self, incident: Incident) -> None:
         """Take up a fleet incident that was open before a restart."""
         if incident.fleet is not None:
-            self._open[incident.id] = incident.fleet
+            self._open[incident.fleet.subject] = (incident.id, incident.fleet)
             self._watch.reopen(incident.fleet)
 
     async def watch(self, now: float, silences: Sequence[Hit]) -> None:
@@ -71,9 +74,13 @@ class Fleetwork:
         for found in self._watch.watch(
             now, self._sentinel.fleet_levels(), self._sentinel.scan, self._learner.facts, silences
         ):
-            await self._found(found)
+            try:
+                await self._found(found)
+            except Transient:
+                self._watch.close(found)  # so that it is found again once the store is back
+                raise
         look_anew = now >= self._look_anew_at
-        for fleet in self._open.values():
+        for _, fleet in self._open.values():
             self._hold_still(fleet)
             if look_anew:
                 for agent_id in self._watch.members_of(fleet):
@@ -85,15 +92,17 @@ class Fleetwork:
 
     def explains(self, finding: Finding) -> bool:
         """Whether an open fleet incident explains an agent's finding."""
-        return any(self._watch.explains(fleet, finding) for fleet in self._open.values())
+        return any(self._watch.explains(fleet, finding) for _, fleet in self._open.values())
 
     def holds(self, agent_id: str) -> bool:
         """Whether an open fleet incident holds the agent's baseline still."""
-        return any(agent_id in self._watch.members_of(fleet) for fleet in self._open.values())
+        return any(agent_id in self._watch.members_of(fleet) for _, fleet in self._open.values())
 
     async def _found(self, found: FleetFinding) -> None:
         subject = Subject(found.kind, f"{found.dimension} {found.name}")
-        if self._casework.open_about(subject) is not None:
+        known = self._casework.open_about(subject)
+        if known is not None:  # a release of prompt and model: one incident
+            self._open[found.subject] = (known.id, found)
             return
         incident = Incident(
             id=self._casework.new_id(),
@@ -106,12 +115,13 @@ class Fleetwork:
             updated_at=found.at,
             onset_at=found.onset_at,
             finding=None,
+            diagnosis=_diagnosis(found),
             members=found.members,
             summary=found.text,
             fleet=found,
         )
         await self._open_case(incident, found.text)
-        self._open[incident.id] = found
+        self._open[found.subject] = (incident.id, found)
         for agent_id in found.members:
             case = self._casework.open_of(agent_id)
             if case and case.finding and self._watch.explains(found, case.finding):
@@ -140,20 +150,19 @@ class Fleetwork:
                 self._learner.freeze(agent_id, fleet.onset_at)
 
     async def _over(self, found: FleetFinding, now: float) -> None:
-        for incident_id, fleet in list(self._open.items()):
-            if fleet.subject == found.subject:
-                moved = await self._casework.apply(incident_id, e.Subsided(at=now))
-                await self.released(moved, None)
+        incident_id, _ = self._open[found.subject]
+        moved = await self._casework.apply(incident_id, e.Subsided(at=now))
+        await self.released(moved, None)
 
     async def released(self, incident: Incident, verdict: e.Verdict | None) -> None:
         """A fleet incident is closed: give its members' baselines back as the verdict says."""
-        fleet = self._open.pop(incident.id, None)
-        if fleet is None:
-            return
-        members = self._watch.members_of(fleet)
-        self._watch.close(fleet)
+        parts = [fleet for incident_id, fleet in self._open.values() if incident_id == incident.id]
+        members = {agent_id for fleet in parts for agent_id in self._watch.members_of(fleet)}
+        for fleet in parts:
+            del self._open[fleet.subject]
+            self._watch.close(fleet)
         order = _THAW.get(verdict, "discard")
-        for agent_id in members:
+        for agent_id in sorted(members):
             case = self._casework.open_of(agent_id)
             if case is not None and verdict is e.Verdict.NEW_NORMAL:
                 await self._absorb(case, incident, incident.updated_at)
@@ -195,3 +204,10 @@ class Fleetwork:
         incident = self._casework.open_about(BRAKE)
         if incident is not None:
             await self._casework.apply(incident.id, e.Subsided(at=now))
+
+
+def _diagnosis(found: FleetFinding) -> Diagnosis | None:
+    """An outage has a cause outside of its agents; a release and a gap are no sickness."""
+    if found.kind != "outage":
+        return None
+    return Diagnosis((RankedCause(Cause.EXTERNAL_CAUSE, 1.0),), (found.text,), "fleet")

@@ -41,6 +41,9 @@ from immune.telemetry import TelemetryCollector
 
 log = structlog.get_logger(__name__)
 
+_SUBSIDING = (State.SUSPECTED, State.OBSERVED)
+"""States of a case that ends when the evidence falls back by itself."""
+
 SWEEP_S = 1.0
 HOUSEKEEPING_S = 60.0
 CHECKPOINT_S = 10.0
@@ -130,6 +133,8 @@ class ImmuneSystemOrchestrator:
                 self.fleetwork.resume(incident)
             else:
                 self.learner.freeze(incident.agent_id, incident.onset_at)
+                if incident.finding is not None and incident.state in _SUBSIDING:
+                    self.sentinel.follow(incident.finding)
         for row in agents:
             self._thaw_if_forgotten(row.agent_id)
         for agent_id in self.quarantine.fenced_agents():
@@ -244,14 +249,16 @@ class ImmuneSystemOrchestrator:
 
     async def _bring(self, news: Finding | Subsided) -> None:
         if isinstance(news, Subsided):
-            await self._subsided(news.agent_id, news.at)
+            await self._subsided(news)
         elif not self.fleetwork.explains(news):
             await self.found(news)
 
-    async def _subsided(self, agent_id: str, at: float) -> None:
-        incident = self.casework.open_of(agent_id)
-        if incident is not None and incident.state in (State.SUSPECTED, State.OBSERVED):
-            await self._unless_overtaken(incident, e.Subsided(at=at))
+    async def _subsided(self, news: Subsided) -> None:
+        incident = self.casework.open_of(news.agent_id)
+        if incident is None or incident.state not in _SUBSIDING:
+            return
+        if incident.finding is None or incident.finding.kind is news.kind:
+            await self._unless_overtaken(incident, e.Subsided(at=news.at))
 
     async def _unless_overtaken(self, incident: Incident, event: e.AnyEvent) -> None:
         """Apply an event of ours, unless a person or another task has moved the case meanwhile."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from immune.columns import VitalColumns
+from immune.columns import Rows, VitalColumns
 from immune.healing.actions import Action, ActionAnswer, Healing, Treatment
 from immune.incidents.effects import AnyEffect, Notify
 from immune.incidents.events import AnyEvent
@@ -174,8 +174,13 @@ class TelemetryStore(Protocol):
 
     async def close(self) -> None: ...
 
-    async def append(self, columns: VitalColumns) -> None:
-        """Write all of it, durably. Raises StoreDown, having written none of it."""
+    async def append(self, columns: VitalColumns) -> Rows | None:
+        """Write what is new of it, durably. Raises StoreDown, having written none of it.
+
+        Returns the rows that were new, (m,) ascending, or None where all were. A row isn't new
+        where its agent's step id is stored already, is further up in the batch, or is in a batch
+        whose append began before; one without a step id always is.
+        """
 
     async def read(
         self,

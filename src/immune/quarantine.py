@@ -16,7 +16,7 @@ class BrakeParams(msgspec.Struct, frozen=True):
     """How much of the fleet the system may cut off by itself."""
 
     share: float = 0.30
-    """Share of active agents fenced at once; 1.0 turns the share off (the demo does)."""
+    """Share of active agents fenced at once; 1.0 turns the brake off, its hourly part included."""
     at_least: int = 5
     """Fences always allowed at once, however small the fleet."""
     hourly_share: float = 0.10
@@ -94,9 +94,10 @@ class QuarantineController:
         for incident_id in [i for i, at in self._orders.items() if at <= now - 3600.0]:
             del self._orders[incident_id]
         at_once = max(p.at_least, int(p.share * active_agents)) - self._counted
-        hourly_share = 1.0 if p.share >= 1.0 else p.hourly_share
-        per_hour = max(p.hourly_at_least, int(hourly_share * active_agents)) - len(self._orders)
-        return at_once if p.share >= 1.0 else min(at_once, per_hour)
+        if p.share >= 1.0:
+            return at_once
+        hourly = max(p.hourly_at_least, int(p.hourly_share * active_agents))
+        return min(at_once, hourly - len(self._orders))
 
     def brake(self, now: float, active_agents: int) -> str:
         """Why the brake holds, in words; empty where one more fence may be raised."""

@@ -50,6 +50,11 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint_s: float = 60.0
     """Seconds between two savings of the learned baselines: what a crash may unlearn."""
 
+    def __post_init__(self) -> None:
+        for name in ("raw_hours", "raw_bytes", "rollup_days", "checkpoint_s"):
+            if not getattr(self, name) > 0:
+                raise InvalidInput(f"store.{name}", "must be above 0")
+
 
 class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is told."""

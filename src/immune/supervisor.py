@@ -39,6 +39,8 @@ class Supervisor:
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
         self.health: dict[str, TaskHealth] = {}
+        self.on_fatal: Callable[[Fatal], None] = lambda fault: None
+        """Called when a task met what the process must not survive."""
         self.on_change: Callable[[TaskHealth], None] = lambda health: None
 
     @property
@@ -77,7 +79,13 @@ class Supervisor:
     async def _loop(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         pause_s = 0.0
         while True:
-            if await self.round(name, work):
+            try:
+                well = await self.round(name, work)
+            except Fatal as fault:
+                log.critical("must stop", task=name, reason=str(fault))
+                self.on_fatal(fault)
+                return
+            if well:
                 pause_s = 0.0
             else:
                 pause_s = min(max(0.1, 2 * pause_s), PAUSE_MAX_S)

@@ -1,4 +1,4 @@
-"""Every vital passes here once: persisted, counted, put in order, handed on.
+"""Every vital passes here: persisted, counted, put in order, handed on once.
 
 `accept` is what intake awaits: when it returns, the vitals survive the death of the process.
 `drain` is what the orchestrator takes: one batch in order of time, with the interval since the
@@ -38,12 +38,12 @@ class TelemetryCollector:
         self._seen: Float64 = np.zeros((256, 2))
         self._facts: Int32 = np.zeros((256, 3), np.int32)
         self.accepted = 0
-        """Vitals taken in since the start."""
+        """Vitals taken in since the start, those sent again among them."""
         self.late = 0
         """Vitals stored but not scored, because they came too late."""
 
     async def accept(self, columns: VitalColumns) -> None:
-        """Make `columns` durable and queue them.
+        """Make `columns` durable and queue those of them that the store did not have yet.
 
         Raises QueueFull, before anything was written, where detection lags too far behind, and
         StoreDown where the store does not take them.
@@ -53,12 +53,16 @@ class TelemetryCollector:
             raise QueueFull(f"{waiting} vitals wait to be scored", retry_after_s=1.0)
         self._pending += len(columns)
         try:
-            await self._store.append(columns)
+            new = await self._store.append(columns)
         finally:
             self._pending -= len(columns)
+        self.accepted += len(columns)
+        if new is not None:
+            columns = columns.take(new)
+        if not len(columns):
+            return
         self._queue.append(columns)
         self._queued += len(columns)
-        self.accepted += len(columns)
         self.arrived.set()
 
     @property
@@ -109,7 +113,8 @@ class TelemetryCollector:
         batch.values[by_stream, Metric.INTERVAL_S] = gap
         # a later row of the same agent wins: rows are in order of time
         np.maximum.at(self._last_at, (batch.agent, batch.kind), batch.at)
-        fresh = self._seen[batch.agent, 0] == 0
+        # of several the last one written holds: backwards, that is the earliest
+        fresh = np.flatnonzero(self._seen[batch.agent, 0] == 0)[::-1]
         self._seen[batch.agent[fresh], 0] = batch.at[fresh]
         np.maximum.at(self._seen[:, 1], batch.agent, batch.at)
         for place, column in enumerate((batch.agent_type, batch.model, batch.provider)):

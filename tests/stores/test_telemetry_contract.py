@@ -127,6 +127,65 @@ async def test_a_step_counts_once(store: TelemetryStore, names: Names, later: fl
     assert await store.count() == 5
 
 
+async def new_rows(
+    store: TelemetryStore, names: Names, vitals: Sequence[Vital]
+) -> list[int] | None:
+    """What `append` says of them, as a list."""
+    rows = await store.append(from_vitals(vitals, names))
+    return None if rows is None else rows.tolist()
+
+
+async def test_append_tells_which_rows_were_new(
+    store: TelemetryStore, names: Names, later: float
+) -> None:
+    """Those are the ones stored; all of them is told without a list."""
+    batch = [vital(NOW, step_id="s-1"), vital(NOW + 1), vital(NOW + 2, step_id="s-2")]
+    assert await new_rows(store, names, batch) is None
+    await store.sweep(later)
+    assert await new_rows(store, names, batch) == [1]
+    assert await new_rows(store, names, batch[::2]) == []
+    more = [vital(NOW + 3, step_id="s-3"), batch[2], vital(NOW, "agent-2", step_id="s-1")]
+    assert await new_rows(store, names, more) == [0, 2]
+    assert await new_rows(store, names, [vital(NOW + 4), vital(NOW + 4)]) is None
+    assert await new_rows(store, names, []) is None
+    assert await store.count() == 8
+
+
+async def test_of_a_step_twice_in_a_batch_the_first_is_new(
+    store: TelemetryStore, names: Names
+) -> None:
+    """However often it is there."""
+    batch = [vital(NOW + t, step_id=s) for t, s in enumerate(["a", "b", "a", "a", "b", "c"])]
+    assert await new_rows(store, names, batch) == [0, 1, 5]
+    assert [v.at - NOW for v in await store.read("agent-1")] == [0, 1, 5]
+
+
+async def test_of_appends_at_the_same_time_the_first_is_new(
+    store: TelemetryStore, names: Names
+) -> None:
+    """Each is told its own rows, also where they are written together."""
+
+    def step(n: int) -> Vital:
+        return vital(NOW + n, step_id=f"s-{n}")
+
+    told = await asyncio.gather(
+        *(
+            new_rows(store, names, batch)
+            for batch in (
+                [step(0)],
+                [step(1), step(2)],
+                [vital(NOW + 9), step(2), step(3)],
+                [],
+                [step(3), step(1)],
+                [vital(NOW + 9), vital(NOW + 9)],
+                [step(2), step(4), step(4), step(5)],
+            )
+        )
+    )
+    assert told == [None, None, [0, 2], None, [], None, [1, 3]]
+    assert [v.at - NOW for v in await store.read("agent-1")] == [0, 1, 2, 3, 4, 5, 9, 9, 9]
+
+
 async def test_a_step_id_is_its_agents_own(store: TelemetryStore, names: Names) -> None:
     """Two agents that both number their steps from 1 lose nothing."""
     await put(store, names, [vital(NOW, "a", step_id="1"), vital(NOW, "b", step_id="1")])

@@ -108,3 +108,16 @@ async def test_a_fence_is_ordered_again_by_the_next_process() -> None:
         await stage.crash()
         await stage.play(1)
         assert stage.simulation.fleet.fenced[stage.simulation.fleet.place(agent)]
+
+
+async def test_a_watched_case_still_ends_by_itself_after_a_restart() -> None:
+    """Sick before, well after: the new process sees it subside, and learns again."""
+    async with Stage(mode=Mode.OBSERVE) as stage:
+        await stage.warm_up()
+        sick = stage.agents[0]
+        stage.infect(sick, "latency_spike")
+        assert await stage.play(60, lambda: stage.state(sick) is State.OBSERVED)
+        await stage.crash()
+        # the world mends by itself, whatever was broken
+        assert await stage.play(2400, lambda: stage.state(sick) is State.DISMISSED)
+        assert not stage.system.orchestrator.learner.frozen(sick)

@@ -271,6 +271,16 @@ class Sentinel:
         self._learner.kernel.calm(rows)
         self._repetition.forget(self._names.agents.code(agent_id))
 
+    def follow(self, finding: Finding) -> None:
+        """Go on, after a restart, with the episode that an open incident's finding told of."""
+        row = self._learner.stream(finding.agent_id, finding.kind)
+        if row is None:
+            return
+        self._watched = grown(self._watched, len(self._learner.streams), 0)
+        episode = self._begin(row, finding.onset_at)
+        episode.seen = finding.tier
+        episode.told(finding)
+
     def retire(self, agent_id: str) -> None:
         """Drop all that is known of the agent, the learner's part included."""
         self.forget(agent_id)

@@ -146,9 +146,13 @@ def step(incident: Incident, event: e.Event) -> Step:
 
 def _crossing(before: Incident, after: Incident) -> tuple[fx.Effect, ...]:
     """Effects that follow from where it went, whatever led there."""
-    if after.is_fleet:
-        return ()
     key = f"{after.id}/v{after.version}"
+    if after.is_fleet:
+        text = f"{after.subject.kind} is over: {after.subject.name}, {after.verdict}"
+        over = fx.Notify(
+            key=f"{key}/over", agent_id="", topic=fx.Topic.RESOLVED, incident_id=after.id, text=text
+        )
+        return () if after.is_open else (over,)
     wishes: list[fx.Effect] = []
     if before.fenced != after.fenced:
         wishes.append(fx.PushFence(key=f"{key}/fence", agent_id=after.agent_id))
@@ -175,7 +179,8 @@ def _crossing(before: Incident, after: Incident) -> tuple[fx.Effect, ...]:
         wishes.append(
             fx.EndTreatments(key=f"{key}/treatments", agent_id=after.agent_id, incident_id=after.id)
         )
-        wishes.append(_notify(after, fx.Topic.RESOLVED, f"is over: {after.state}"))
+        if before.ladder:  # of a case that was only watched nobody was told
+            wishes.append(_notify(after, fx.Topic.RESOLVED, f"is over: {after.state}"))
     return tuple(wishes)
 
 
@@ -383,6 +388,9 @@ def _failed(incident: Incident, event: e.Failed) -> Step:
 
 
 def _relapsed(incident: Incident, event: e.Relapsed) -> Step:
+    if not incident.ladder:
+        # repaired by hand while it was only watched: it is watched again, and never was fenced
+        return _move(incident, State.OBSERVED, probation=None), ()
     return _next_rung(_past_rung(incident), event.approval_deadline_at), ()
 
 

@@ -48,6 +48,7 @@ TABLE: dict[State, dict[type[e.Event], tuple[State, ...]]] = {
         e.Absorbed: (S.DISMISSED,),
     },
     S.OBSERVED: {
+        e.Confirmed: (S.CONTAINED,),
         e.QuarantinedByPerson: (S.CONTAINED,),
         e.Subsided: (S.DISMISSED,),
         e.FindingAdded: (S.OBSERVED,),
@@ -83,7 +84,7 @@ TABLE: dict[State, dict[type[e.Event], tuple[State, ...]]] = {
     },
     S.PROBATION: {
         e.Verified: (S.RESOLVED,),
-        e.Relapsed: _NEXT_RUNG,
+        e.Relapsed: (*_NEXT_RUNG, S.OBSERVED),
         e.Stale: (S.PROBATION,),
         e.FindingAdded: (S.PROBATION,),
         e.Released: _RELEASE,

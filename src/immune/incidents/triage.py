@@ -51,19 +51,23 @@ def answer(
     `brake` says in words why no further fence may be raised; empty where one may.
     """
     at = finding.at
-    if incident.state is not State.SUSPECTED or not sick(finding):
-        return e.FindingAdded(at=at, finding=finding, diagnosis=diagnosis)
-    if not finding.can_fence:
-        return e.Confirmed(
-            at=at, finding=finding, diagnosis=diagnosis, enforce=False, why=finding.why_not
-        )
+    added = e.FindingAdded(at=at, finding=finding, diagnosis=diagnosis)
+    if incident.state not in (State.SUSPECTED, State.OBSERVED) or not sick(finding):
+        return added
+    why_not = finding.why_not if not finding.can_fence else ""
     if mode is Mode.OBSERVE:
-        return e.Confirmed(
-            at=at, finding=finding, diagnosis=diagnosis, enforce=False, why="mode observe"
-        )
-    if brake and not exempt_from_brake(finding):
-        return e.Braked(at=at, finding=finding, why=brake)
-    return e.Confirmed(at=at, finding=finding, diagnosis=diagnosis, enforce=True)
+        why_not = why_not or "mode observe"
+    if not why_not and brake and not exempt_from_brake(finding):
+        return e.Braked(at=at, finding=finding, why=brake) if _suspected(incident) else added
+    if not why_not:
+        return e.Confirmed(at=at, finding=finding, diagnosis=diagnosis, enforce=True)
+    if _suspected(incident):
+        return e.Confirmed(at=at, finding=finding, diagnosis=diagnosis, enforce=False, why=why_not)
+    return added
+
+
+def _suspected(incident: Incident) -> bool:
+    return incident.state is State.SUSPECTED
 
 
 def exempt_from_brake(finding: Finding) -> bool:

@@ -159,6 +159,13 @@ async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], N
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave)
+    fatal: list[Fatal] = []
+
+    def give_up(fault: Fatal) -> None:
+        fatal.append(fault)
+        leave()
+
+    orchestrator.supervisor.on_fatal = give_up
     try:
         while not server.started and not serving.done():
             await orchestrator.clock.sleep(0.01)
@@ -167,6 +174,8 @@ async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], N
         bound = server.servers[0].sockets[0].getsockname()
         ready(f"http://{host}:{bound[1]}/")
         await serving
+        if fatal:
+            raise fatal[0]
     finally:
         leave()
         await asyncio.gather(serving, return_exceptions=True)

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from immune.columns import CallColumns, Int32, VitalColumns
+from immune.columns import CallColumns, Int32, Rows, VitalColumns
 from immune.vitals import N_METRICS
 
 RECORD = np.dtype(
@@ -45,6 +45,9 @@ class Block(msgspec.Struct, array_like=True):
     step_ids: Texts = None
     session_ids: Texts = None
     trace_ids: Texts = None
+
+    def __len__(self) -> int:
+        return len(self.records) // RECORD.itemsize
 
     def rows(self) -> Records:
         return np.frombuffer(self.records, RECORD)
@@ -118,7 +121,7 @@ def to_columns(block: Block) -> VitalColumns:
     )
 
 
-def take(block: Block, rows: npt.NDArray[np.intp]) -> Block:
+def take(block: Block, rows: Rows) -> Block:
     """The block of these rows, in the order given."""
 
     def some(texts: Texts) -> Texts:
@@ -144,7 +147,7 @@ def join(blocks: Sequence[Block]) -> Block:
     """All vitals of `blocks`, one after the other."""
     if len(blocks) == 1:
         return blocks[0]
-    lengths = [len(block.records) // RECORD.itemsize for block in blocks]
+    lengths = [len(block) for block in blocks]
 
     def texts(columns: Sequence[Texts]) -> Texts:
         if not any(column is not None for column in columns):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from immune.columns import KIND_CODE, Float64, Interner, Names, to_vitals
+from immune.columns import KIND_CODE, Float64, Interner, Names, Rows, to_vitals
 from immune.errors import Fatal
 from immune.ports import Rollup
 from immune.stores.telemetry_blocks import Block, decode, encode, join, take, to_columns
@@ -135,10 +135,17 @@ class TelemetryWriter:
         self._db = connection
         self._run = run
 
-    def write(self, blocks: Sequence[Block], names: Sequence[NewName]) -> None:
-        """Write the blocks as one batch, leaving out steps that are known by their id."""
+    def write(self, blocks: Sequence[Block], names: Sequence[NewName]) -> list[Rows | None]:
+        """Write the blocks as one batch, leaving out steps that are known by their id.
+
+        Returns the rows written of each block, None where all were.
+        """
+        new = self._write(join(blocks), names)
+        return [None] * len(blocks) if new is None else _of_each(blocks, new)
+
+    def _write(self, block: Block, names: Sequence[NewName]) -> Rows | None:
         db, run = self._db, self._run
-        block = join(blocks)
+        new = None
         with transaction(db):
             db.executemany(
                 "INSERT INTO names VALUES (?, ?, ?, ?)", [(run, *name) for name in names]
@@ -147,10 +154,12 @@ class TelemetryWriter:
             db.execute("UPDATE totals SET batches = batches + 1")
             (batch,) = db.execute("SELECT batches FROM totals").fetchone()
             if block.step_ids is not None:
-                block = self._new_steps(block, block.step_ids, batch)
+                new = self._new_steps(block, block.step_ids, batch)
+                if new is not None:
+                    block = take(block, new)
             records = block.rows()
             if not len(records):
-                return
+                return new
             received_at, body = float(records["received_at"].max()), encode(block)
             db.execute(
                 "INSERT INTO batches VALUES (?, ?, ?, ?, ?)",
@@ -158,9 +167,10 @@ class TelemetryWriter:
             )
             db.execute("UPDATE runs SET written = written + ? WHERE run = ?", (len(records), run))
             db.execute("UPDATE totals SET raw_bytes = raw_bytes + ?", (len(body),))
+        return new
 
-    def _new_steps(self, block: Block, step_ids: list[str | None], batch: int) -> Block:
-        """Note the block's step ids; return the block without those noted before."""
+    def _new_steps(self, block: Block, step_ids: list[str | None], batch: int) -> Rows | None:
+        """Note the block's step ids; return the rows but those noted before, None for all."""
         db, run = self._db, self._run
         agents = block.rows()["agent"].tolist()
         keys = [
@@ -170,10 +180,10 @@ class TelemetryWriter:
         ]
         noted = db.executemany("INSERT OR IGNORE INTO steps VALUES (?, ?, ?, ?, ?)", keys).rowcount
         if noted == len(keys):
-            return block
+            return None
         query = "SELECT batch, row FROM steps WHERE run = ? AND agent = ? AND step_id = ?"
         known = {key[4] for key in keys if db.execute(query, key[:3]).fetchone() != key[3:]}
-        return take(block, np.array([i for i in range(len(agents)) if i not in known], np.intp))
+        return np.array([i for i in range(len(agents)) if i not in known], np.intp)
 
 
 class TelemetryReader:
@@ -243,6 +253,16 @@ def roll_block(block: Block) -> Rollups:
     """The minutes of a block."""
     records = block.rows()
     return roll(records["agent"], records["kind"], records["at"], records["values"])
+
+
+def _of_each(blocks: Sequence[Block], rows: Rows) -> list[Rows | None]:
+    """Tell rows of the joined blocks, ascending, as rows of each; None for all of a block."""
+    ends = np.cumsum([len(block) for block in blocks])
+    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    return [
+        None if len(part) == len(block) else part - (end - len(block))
+        for block, part, end in zip(blocks, parts, ends, strict=True)
+    ]
 
 
 def _within(block: Block, kind: Kind | None, since: float, until: float) -> Block:

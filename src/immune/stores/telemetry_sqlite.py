@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from immune.columns import Int32, Interner, Names, VitalColumns
+from immune.columns import Int32, Interner, Names, Rows, VitalColumns
 from immune.errors import Fatal, StoreDown
 from immune.ports import Rollup
 from immune.stores.lease import Lease
@@ -37,8 +37,8 @@ from immune.vitals import Kind, Vital
 __all__ = ["SqliteTelemetry", "TelemetryRetention"]
 
 T = TypeVar("T")
-_Append = tuple[Block, asyncio.Future[None]]
-"""What is to be written, and who waits for it."""
+_Append = tuple[Block, asyncio.Future[Rows | None]]
+"""What is to be written, and who waits to hear which rows of it were new."""
 
 
 class _Codes:
@@ -117,17 +117,17 @@ class SqliteTelemetry:
             await asyncio.to_thread(held.close)
         self._lease.give_back()
 
-    async def append(self, columns: VitalColumns) -> None:
+    async def append(self, columns: VitalColumns) -> Rows | None:
         held = self._held()
         if not len(columns):
-            return
+            return None
         # packed here and now: the columns and the names belong to the caller's thread
         block = to_block(columns, held.agents.map(), held.facts.map())
-        written = asyncio.get_running_loop().create_future()
+        written: asyncio.Future[Rows | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((block, written))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit(held), name="telemetry commit")
-        await written
+        return await written
 
     async def _commit(self, held: _Open) -> None:
         """Write all that waits, again and again until nothing does."""
@@ -141,20 +141,22 @@ class SqliteTelemetry:
     async def _commit_group(self, held: _Open, group: list[_Append]) -> None:
         agents, facts = held.agents.new(), held.facts.new()
         blocks = [block for block, _ in group]
+        new: list[Rows | None] = [None] * len(group)
         fault: Exception | None = StoreDown("the telemetry store was stopped while writing")
         try:
-            await _on(held.write_thread, partial(held.writer.write, blocks, agents + facts))
+            work = partial(held.writer.write, blocks, agents + facts)
+            new = await _on(held.write_thread, work)
             held.agents.wrote(agents)
             held.facts.wrote(facts)
             fault = None
         except Exception as error:  # noqa: BLE001 - it is raised where each append waits
             fault = error
         finally:
-            for _, written in group:
+            for (_, written), rows in zip(group, new, strict=True):
                 if written.done():
                     continue  # its caller was cancelled
                 if fault is None:
-                    written.set_result(None)
+                    written.set_result(rows)
                 else:
                     written.set_exception(fault)
 

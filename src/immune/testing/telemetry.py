@@ -7,9 +7,8 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from immune.columns import KIND_CODE, Names, VitalColumns, to_vitals
+from immune.columns import KIND_CODE, Names, Rows, VitalColumns, to_vitals
 from immune.ports import Rollup
 from immune.stores.telemetry_rollups import merge, roll
 from immune.vitals import Kind, Vital
@@ -50,22 +49,26 @@ class MemoryTelemetry:
     async def close(self) -> None:
         """Nothing to do."""
 
-    async def append(self, columns: VitalColumns) -> None:
+    async def append(self, columns: VitalColumns) -> Rows | None:
         step_ids: list[StepKey] = []
+        new = None
         if columns.step_id is not None:
-            columns = self._new_steps(columns, columns.step_id, step_ids)
+            new = self._new_steps(columns, columns.step_id, step_ids)
+            if new is not None:
+                columns = columns.take(new)
         if not len(columns):
-            return
+            return new
         first_at, last_at = float(columns.at.min()), float(columns.at.max())
         self._latest_at = max(self._latest_at, last_at)
         self._batches.append(_Batch(columns, first_at, last_at, self._latest_at, step_ids))
         self._written += len(columns)
         if len(self._batches) > self._keep:
             self._forget()
+        return new
 
     def _new_steps(
         self, columns: VitalColumns, ids: list[str | None], noted: list[StepKey]
-    ) -> VitalColumns:
+    ) -> Rows | None:
         rows = []
         for row, (agent, step_id) in enumerate(zip(columns.agent.tolist(), ids, strict=True)):
             if step_id:
@@ -75,7 +78,7 @@ class MemoryTelemetry:
                 self._step_ids.add(key)
                 noted.append(key)
             rows.append(row)
-        return columns if len(rows) == len(columns) else columns.take(np.array(rows, np.intp))
+        return None if len(rows) == len(columns) else np.array(rows, np.intp)
 
     def _forget(self) -> int:
         batch = self._batches.popleft()
@@ -91,7 +94,7 @@ class MemoryTelemetry:
 
     def _rows(
         self, batch: _Batch, code: int, kind: Kind | None, since: float, until: float
-    ) -> npt.NDArray[np.intp]:
+    ) -> Rows:
         columns = batch.columns
         rows = np.flatnonzero(columns.agent == code)
         if kind is not None:
