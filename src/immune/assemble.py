@@ -21,6 +21,7 @@ from immune.ports import AgentLink, Notifier, TelemetryStore, WorkflowStore
 from immune.probations import Probations
 from immune.quarantine import QuarantineController
 from immune.relay import OutboxRelay
+from immune.savings import Savings
 from immune.settings import Settings
 from immune.telemetry import TelemetryCollector
 from immune.views import Views
@@ -83,6 +84,15 @@ def assemble(
         watch=FleetWatch(settings.detection.rules.fleet, names),
         clock=clock,
     )
+    modes = Modes(settings.mode)
+    savings = Savings(
+        workflow=workflow,
+        learner=learner,
+        collector=collector,
+        modes=modes,
+        clock=clock,
+        checkpoint_s=settings.store.checkpoint_s,
+    )
     orchestrator = ImmuneSystemOrchestrator(
         settings=settings,
         clock=clock,
@@ -94,11 +104,12 @@ def assemble(
         diagnostician=Diagnostician(),
         healer=Healer(settings.healing, ImmuneMemory(settings.healing.memory)),
         quarantine=quarantine,
-        modes=Modes(settings.mode),
+        modes=modes,
         casework=casework,
         probations=probations,
         fleetwork=fleetwork,
         relay=relay,
+        savings=savings,
         link=link,
     )
     return System(

@@ -19,7 +19,8 @@ from immune.healing.actions import Healing, Outcome, Treatment, TreatmentState
 from immune.incidents import attempts
 from immune.incidents import events as e
 from immune.incidents.effects import AnyEffect, PushFence
-from immune.incidents.incident import Incident, Subject, step
+from immune.incidents.incident import Incident, Subject
+from immune.incidents.step import step
 from immune.ports import IncidentEvent, Unit, WorkflowStore
 from immune.quarantine import Fence, QuarantineController
 

@@ -8,7 +8,6 @@ clock. Both run the same code. It holds no rules of its own.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 
 import msgspec
@@ -31,10 +30,11 @@ from immune.incidents import triage
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
 from immune.modes import Mode, Modes
-from immune.ports import AgentLink, BaselineRow, TelemetryStore, WorkflowStore
+from immune.ports import AgentLink, TelemetryStore, WorkflowStore
 from immune.probations import Probations
 from immune.quarantine import QuarantineController
 from immune.relay import OutboxRelay
+from immune.savings import PART_S, Savings
 from immune.settings import Settings
 from immune.supervisor import Supervisor, TaskHealth
 from immune.telemetry import TelemetryCollector
@@ -46,7 +46,6 @@ _SUBSIDING = (State.SUSPECTED, State.OBSERVED)
 
 SWEEP_S = 1.0
 HOUSEKEEPING_S = 60.0
-CHECKPOINT_S = 10.0
 
 
 class ImmuneSystemOrchestrator:
@@ -70,6 +69,7 @@ class ImmuneSystemOrchestrator:
         probations: Probations,
         fleetwork: Fleetwork,
         relay: OutboxRelay,
+        savings: Savings,
         link: AgentLink,
     ) -> None:
         self.settings = settings
@@ -87,6 +87,7 @@ class ImmuneSystemOrchestrator:
         self.probations = probations
         self.fleetwork = fleetwork
         self.relay = relay
+        self.savings = savings
         self.link = link
         self.supervisor = Supervisor(clock)
         self.supervisor.on_change = self._degraded
@@ -95,10 +96,6 @@ class ImmuneSystemOrchestrator:
         self._next_sweep = 0.0
         self._next_housekeeping = 0.0
         self._next_checkpoint = 0.0
-        self._unsaved: deque[str] = deque()
-        """Agents of the present round of savings whose turn is still to come."""
-        self._share = 0
-        """How many of them are saved at once."""
         self._news: deque[Finding | Subsided] = deque()
         """What was detected and not yet brought to its case."""
         self._notices: list[fx.Notify] = []
@@ -112,15 +109,7 @@ class ImmuneSystemOrchestrator:
         """Take up the run where it was: fences first, then the cases, then what was learned."""
         # lifted ones too: those of the last hour count for the brake
         self.quarantine.load(await self.workflow.fences(standing_only=False))
-        await self._load_modes()
-        agents = await self.workflow.agents()
-        self.collector.load(agents)
-        for row in agents:
-            if row.mode:
-                self.modes.by_agent[row.agent_id] = Mode(row.mode)
-        self.learner.load(
-            [(row.agent_id, row.kind, row.blob) for row in await self.workflow.baselines()]
-        )
+        agents = await self.savings.load()
         if (labels := await self.workflow.setting("labels")) is not None:
             self.diagnostician.load(labels.encode())
         self.healer.memory.load(await self.workflow.healings())
@@ -144,7 +133,7 @@ class ImmuneSystemOrchestrator:
         self.sentinel.restart(now)
         began = self.clock.monotonic()
         self._grace_until = began + self.settings.grace_s if agents else began
-        self._next_checkpoint = began + CHECKPOINT_S
+        self._next_checkpoint = began + PART_S
         self._next_housekeeping = began + HOUSEKEEPING_S
 
     def _thaw_if_forgotten(self, agent_id: str) -> None:
@@ -157,17 +146,6 @@ class ImmuneSystemOrchestrator:
         if self.learner.frozen(agent_id) and not kept:
             self.learner.thaw(agent_id, "discard")
 
-    async def _load_modes(self) -> None:
-        stored = await self.workflow.setting("modes")
-        if stored is None:
-            return
-        modes = msgspec.json.decode(stored.encode(), type=dict[str, Mode])
-        for name, mode in modes.items():
-            if name:
-                self.modes.by_type[name] = mode
-            else:
-                self.modes.everywhere = mode
-
     def run(self) -> None:
         """Start the supervised tasks; they run until `stop`."""
         self.supervisor.start("absorb", self._absorb_when_arrived)
@@ -178,7 +156,7 @@ class ImmuneSystemOrchestrator:
         """End the tasks, score what waits, save what was learned."""
         await self.supervisor.stop()
         await self.supervisor.round("absorb", self._absorb_all)
-        await self.checkpoint(everything=True)
+        await self.savings.save(everything=True)
 
     async def _absorb_when_arrived(self) -> None:
         await self.collector.arrived.wait()
@@ -368,8 +346,8 @@ class ImmuneSystemOrchestrator:
             await self._overdue(now)
             await self.probations.overdue(now)
         if elapsed >= self._next_checkpoint:
-            self._next_checkpoint = elapsed + CHECKPOINT_S
-            await self.checkpoint()
+            self._next_checkpoint = elapsed + PART_S
+            await self.savings.save()
         if elapsed >= self._next_housekeeping:
             self._next_housekeeping = elapsed + HOUSEKEEPING_S
             await self.telemetry.sweep(now)
@@ -404,26 +382,6 @@ class ImmuneSystemOrchestrator:
             )
         if not held:
             await self.fleetwork.brake_released(now)
-
-    async def checkpoint(self, everything: bool = False) -> None:
-        """Save a share of what was learned since the last time, or all of it, and who is there."""
-        now = self.clock.time()
-        if everything or not self._unsaved:
-            # a round ends before the next begins, or those first in line were all that is saved
-            self._unsaved = deque(self.learner.dirty())
-            share = 1.0 if everything else CHECKPOINT_S / self.settings.store.checkpoint_s
-            self._share = math.ceil(len(self._unsaved) * share)
-        batch = [self._unsaved.popleft() for _ in range(min(self._share, len(self._unsaved)))]
-        saved = self.learner.save(batch)
-        await self.workflow.put_baselines(
-            [BaselineRow(agent_id, kind, now, blob) for agent_id, kind, blob in saved]
-        )
-        await self.workflow.put_agents(
-            [
-                msgspec.structs.replace(row, mode=str(self.modes.by_agent.get(row.agent_id, "")))
-                for row in (self.collector.row(code) for code in self.collector.known().tolist())
-            ]
-        )
 
     # --- small answers -----------------------------------------------------------------------
 

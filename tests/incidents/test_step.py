@@ -9,8 +9,9 @@ from immune.errors import IllegalEvent
 from immune.healing.actions import Action, Rung
 from immune.incidents import effects as fx
 from immune.incidents import events as e
-from immune.incidents.incident import Incident, Subject, step
+from immune.incidents.incident import Incident, Subject
 from immune.incidents.states import State
+from immune.incidents.step import step
 from tests.incidents.cases import (
     LADDER,
     diagnosed,

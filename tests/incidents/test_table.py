@@ -10,8 +10,9 @@ import pytest
 from immune.errors import IllegalEvent
 from immune.incidents import effects as fx
 from immune.incidents import events as e
-from immune.incidents.incident import Subject, step
+from immune.incidents.incident import Subject
 from immune.incidents.states import CLOSED, FENCED, OPEN, TABLE, State
+from immune.incidents.step import step
 from tests.incidents.cases import every_event, incident
 
 PAIRS = list(itertools.product(State, every_event()))

@@ -6,8 +6,9 @@ import pytest
 
 from immune.detection.findings import Source, Tier
 from immune.incidents import events as e
-from immune.incidents.incident import Incident, step
+from immune.incidents.incident import Incident
 from immune.incidents.states import State
+from immune.incidents.step import step
 from immune.incidents.triage import answer
 from immune.modes import Mode
 from tests.incidents.cases import DIAGNOSIS, finding, incident, relapsed, released

@@ -32,7 +32,7 @@ class Stage:
 
     async def crash(self) -> None:
         """Go on with a new system on the same stores; what was learned had just been saved."""
-        await self.system.orchestrator.checkpoint(everything=True)
+        await self.system.orchestrator.savings.save(everything=True)
         await self.simulation.restart()
         self._listen()
 

@@ -1,0 +1,86 @@
+"""What was learned, saved a little at a time, and taken up again by the next process.
+
+A round of savings covers every agent whose baseline changed, in equal parts, within `checkpoint_s`;
+that is what a crash may unlearn. Who is there, and the modes that people set, come with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import msgspec
+
+from immune.clock import Clock
+from immune.detection import BaselineLearner
+from immune.modes import Mode, Modes
+from immune.ports import AgentRow, BaselineRow, WorkflowStore
+from immune.telemetry import TelemetryCollector
+
+PART_S = 10.0
+"""Seconds between two parts of a round."""
+
+
+class Savings:
+    """The way of baselines, agents and modes to the store and back."""
+
+    def __init__(
+        self,
+        *,
+        workflow: WorkflowStore,
+        learner: BaselineLearner,
+        collector: TelemetryCollector,
+        modes: Modes,
+        clock: Clock,
+        checkpoint_s: float,
+    ) -> None:
+        self._workflow = workflow
+        self._learner = learner
+        self._collector = collector
+        self._modes = modes
+        self._clock = clock
+        self._checkpoint_s = checkpoint_s
+        self._unsaved: deque[str] = deque()
+        """Agents of the present round whose turn is still to come."""
+        self._part = 0
+        """How many of them are saved at once."""
+
+    async def load(self) -> list[AgentRow]:
+        """Take up what an earlier process saved; return the agents that it knew."""
+        agents = await self._workflow.agents()
+        self._collector.load(agents)
+        for row in agents:
+            if row.mode:
+                self._modes.by_agent[row.agent_id] = Mode(row.mode)
+        if (stored := await self._workflow.setting("modes")) is not None:
+            for name, mode in msgspec.json.decode(stored.encode(), type=dict[str, Mode]).items():
+                if name:
+                    self._modes.by_type[name] = mode
+                else:
+                    self._modes.everywhere = mode
+        rows = await self._workflow.baselines()
+        self._learner.load([(row.agent_id, row.kind, row.blob) for row in rows])
+        return agents
+
+    async def save(self, *, everything: bool = False) -> None:
+        """Save the next part of the round, or all of it, and who is there."""
+        now = self._clock.time()
+        if everything or not self._unsaved:
+            # a round ends before the next begins, or those first in line were all that is saved
+            self._unsaved = deque(self._learner.dirty())
+            share = 1.0 if everything else min(PART_S / self._checkpoint_s, 1.0)
+            self._part = math.ceil(len(self._unsaved) * share)
+        part = [self._unsaved.popleft() for _ in range(min(self._part, len(self._unsaved)))]
+        await self._workflow.put_baselines(
+            [
+                BaselineRow(agent_id, kind, now, blob)
+                for agent_id, kind, blob in self._learner.save(part)
+            ]
+        )
+        rows = [self._collector.row(code) for code in self._collector.known().tolist()]
+        await self._workflow.put_agents(
+            [
+                msgspec.structs.replace(row, mode=str(self._modes.by_agent.get(row.agent_id, "")))
+                for row in rows
+            ]
+        )
