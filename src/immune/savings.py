@@ -39,7 +39,8 @@ class Savings:
         self._collector = collector
         self._modes = modes
         self._clock = clock
-        self._checkpoint_s = checkpoint_s
+        self.checkpoint_s = checkpoint_s
+        """Seconds that a round takes."""
         self._unsaved: deque[str] = deque()
         """Agents of the present round whose turn is still to come."""
         self._part = 0
@@ -63,12 +64,12 @@ class Savings:
         return agents
 
     async def save(self, *, everything: bool = False) -> None:
-        """Save the next part of the round, or all of it, and who is there."""
+        """Save the next part of the round, or all of it: agents and what was learned of them."""
         now = self._clock.time()
         if everything or not self._unsaved:
             # a round ends before the next begins, or those first in line were all that is saved
             self._unsaved = deque(self._learner.dirty())
-            share = 1.0 if everything else min(PART_S / self._checkpoint_s, 1.0)
+            share = 1.0 if everything else min(PART_S / self.checkpoint_s, 1.0)
             self._part = math.ceil(len(self._unsaved) * share)
         part = [self._unsaved.popleft() for _ in range(min(self._part, len(self._unsaved)))]
         await self._workflow.put_baselines(
@@ -77,7 +78,7 @@ class Savings:
                 for agent_id, kind, blob in self._learner.save(part)
             ]
         )
-        rows = [self._collector.row(code) for code in self._collector.known().tolist()]
+        rows = [self._collector.row(self._collector.names.agents.code(a)) for a in part]
         await self._workflow.put_agents(
             [
                 msgspec.structs.replace(row, mode=str(self._modes.by_agent.get(row.agent_id, "")))

@@ -125,7 +125,7 @@ class TelemetryCollector:
         size = len(self._last_at)
         if agents <= size:
             return
-        extra = max(agents, 2 * size) - size
+        extra = max(agents, size + size // 8) - size
         self._last_at = np.concatenate([self._last_at, np.full((extra, 2), -np.inf)])
         self._seen = np.concatenate([self._seen, np.zeros((extra, 2))])
         self._facts = np.concatenate([self._facts, np.zeros((extra, 3), np.int32)])

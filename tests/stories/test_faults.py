@@ -87,9 +87,7 @@ async def test_what_rose_and_fell_within_one_batch_leaves_no_case_behind() -> No
 async def test_every_baseline_is_saved_in_its_turn() -> None:
     """All agents learn all the time; none waits for the others to stop."""
     async with Stage(agents=30) as stage:
-        orchestrator = stage.system.orchestrator
-        store = msgspec.structs.replace(orchestrator.settings.store, checkpoint_s=60.0)
-        orchestrator.settings = msgspec.structs.replace(orchestrator.settings, store=store)
+        stage.system.orchestrator.savings.checkpoint_s = 60.0
         await stage.play(140)
         saved = {row.agent_id for row in await stage.simulation.workflow.baselines()}
         assert saved == set(stage.agents)

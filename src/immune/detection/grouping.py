@@ -66,9 +66,11 @@ def slots_of(columns: VitalColumns) -> Indices:
 
 
 def grown(array: npt.NDArray[Item], size: int, fill: float) -> npt.NDArray[Item]:
-    """Return `array` with room for at least `size` slots, doubling; new places hold `fill`."""
+    """Return `array` with room for at least `size` slots, an eighth more than it had at the least;
+    new places hold `fill`."""
     if len(array) >= size:
         return array
-    room = np.full((max(size, 2 * len(array), 64), *array.shape[1:]), fill, array.dtype)
+    more = max(size, len(array) + len(array) // 8, 64)
+    room = np.full((more, *array.shape[1:]), fill, array.dtype)
     room[: len(array)] = array
     return room

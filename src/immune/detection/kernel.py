@@ -24,6 +24,9 @@ from immune.detection.params import LearningParams, StatisticParams
 from immune.detection.state import AT, HOT, IS_RARE, RARE, WRITTEN, F, less_slack, transform
 from immune.vitals import N_METRICS, Metric
 
+_AT_ONCE = 2048
+"""Streams stepped at once: their state, 2.5 MB, stays near the processor."""
+
 
 class Kernel:
     """The state of all streams, and the step that moves it.
@@ -124,10 +127,12 @@ class Kernel:
         """
         evidence = np.zeros(len(rows), np.float32)
         by_metric = np.zeros((len(rows), N_METRICS), np.float32)
-        for part, streams in Runs.of(rows).rounds():
-            evidence[part], by_metric[part] = self._step(
-                streams, values[part], quarantine_nats[part]
-            )
+        for every, streams in Runs.of(rows).rounds():
+            for start in range(0, len(every), _AT_ONCE):
+                part = every[start : start + _AT_ONCE]
+                evidence[part], by_metric[part] = self._step(
+                    streams[start : start + _AT_ONCE], values[part], quarantine_nats[part]
+                )
         return evidence, by_metric
 
     def _step(self, rows: Indices, values: Float32, nats: Float32) -> tuple[Float32, Float32]:

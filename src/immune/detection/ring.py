@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from immune.columns import Float32, Float64
 from immune.detection.grouping import Indices, Runs
-from immune.vitals import N_METRICS
+from immune.vitals import N_METRICS, Metric
+
+_SCALE = np.ones(N_METRICS, np.float32)
+_SCALE[Metric.COST_USD] = 1e6
+_SCALE[Metric.INTERVAL_S] = 1e3
+"""So that small values keep their digits: micro-USD and milliseconds."""
+_WHOLE = [Metric.TOOL_CALLS, Metric.RETRIES, Metric.ERRORS]
+
+
+def _values(logs: npt.NDArray[np.float16]) -> Float32:
+    values: Float32 = (np.expm1(logs.astype(np.float32)) / _SCALE).astype(np.float32)
+    whole = values[..., _WHOLE]
+    # counts come back as the counts that they were, as far as half precision tells them apart
+    values[..., _WHOLE] = np.where(whole < 200, np.round(whole), whole)
+    return values
 
 
 class Ring:
-    """`length` samples per stream: times float64 and values float32 (8,)."""
+    """`length` samples per stream: times float64 and eight values.
+
+    The values are kept as log(1 + x) in half precision, to within half a per cent: a scan for the
+    onset asks for no more, and an agent's memory is mostly this.
+    """
 
     def __init__(self, length: int) -> None:
         self._length = length
         self._at: Float64 = np.zeros((0, length))
-        self._values: Float32 = np.zeros((0, length, N_METRICS), np.float32)
+        self._logs = np.zeros((0, length, N_METRICS), np.float16)
         self._count = np.zeros(0, np.int64)
 
     def grow(self, capacity: int) -> None:
         """Make room for `capacity` streams."""
         more = capacity - len(self._count)
         self._at = np.concatenate([self._at, np.zeros((more, self._length))])
-        blank = np.zeros((more, self._length, N_METRICS), np.float32)
-        self._values = np.concatenate([self._values, blank])
+        blank = np.zeros((more, self._length, N_METRICS), np.float16)
+        self._logs = np.concatenate([self._logs, blank])
         self._count = np.concatenate([self._count, np.zeros(more, np.int64)])
 
     def clear(self, row: int) -> None:
@@ -32,21 +51,22 @@ class Ring:
 
     def add(self, rows: Indices, at: Float64, values: Float32) -> None:
         """Store samples (n,), any number per stream, in order of time."""
+        logs = np.log1p(values * _SCALE).astype(np.float16)
         for part, streams in Runs.of(rows).rounds():
             place = self._count[streams] % self._length
             self._at[streams, place] = at[part]
-            self._values[streams, place] = values[part]
+            self._logs[streams, place] = logs[part]
             self._count[streams] += 1
 
     def last(self, row: int) -> tuple[Float64, Float32]:
         """Return the stream's samples, oldest first: times (n,) and values (n, 8)."""
         count = int(self._count[row])
         places = np.arange(max(count - self._length, 0), count) % self._length
-        return self._at[row, places], self._values[row, places]
+        return self._at[row, places], _values(self._logs[row, places])
 
     def of(self, rows: Indices) -> tuple[Float64, Float32]:
         """Return (m, length) times and (m, length, 8) values in no order, NaN where empty."""
         empty = np.arange(self._length) >= self._count[rows, None]
         at = np.where(empty, np.nan, self._at[rows])
-        values = np.where(empty[..., None], np.float32(np.nan), self._values[rows])
+        values = np.where(empty[..., None], np.float32(np.nan), _values(self._logs[rows]))
         return at, values

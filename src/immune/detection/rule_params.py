@@ -91,9 +91,9 @@ class SilenceParams(msgspec.Struct, frozen=True, kw_only=True):
 class FactParams(msgspec.Struct, frozen=True, kw_only=True):
     """What counts as usual, and as news."""
 
-    recent_calls: int = 128
-    """Tool calls remembered one by one per agent, to answer what failed since an onset: about 30
-    steps of 4 calls, and a quarantine needs 8 to 26 steps."""
+    recent_calls: int = 64
+    """Tool calls remembered one by one per agent, to answer what failed since an onset: about 16
+    steps of 4 calls; twice as many would cost an agent another KB of memory."""
     values_kept: int = 4
     """Prompt hashes, models and error types remembered per agent, the latest used."""
     settled_steps: int = 10
