@@ -25,22 +25,25 @@ def _values(logs: npt.NDArray[np.float16]) -> Float32:
 
 
 class Ring:
-    """`length` samples per stream: times float64 and eight values.
+    """`length` samples per stream: times and eight values.
 
-    The values are kept as log(1 + x) in half precision, to within half a per cent: a scan for the
-    onset asks for no more, and an agent's memory is mostly this.
+    An agent's memory is mostly this, so it is kept small. Times are whole milliseconds modulo 2^32,
+    told apart by the latest one: right for samples less than 49 days older than that. Values are
+    log(1 + x) in half precision, to within half a per cent; a scan for the onset asks for no more.
     """
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._at: Float64 = np.zeros((0, length))
+        self._ms = np.zeros((0, length), np.uint32)
+        self._latest: Float64 = np.zeros(0)
         self._logs = np.zeros((0, length, N_METRICS), np.float16)
         self._count = np.zeros(0, np.int64)
 
     def grow(self, capacity: int) -> None:
         """Make room for `capacity` streams."""
         more = capacity - len(self._count)
-        self._at = np.concatenate([self._at, np.zeros((more, self._length))])
+        self._ms = np.concatenate([self._ms, np.zeros((more, self._length), np.uint32)])
+        self._latest = np.concatenate([self._latest, np.zeros(more)])
         blank = np.zeros((more, self._length, N_METRICS), np.float16)
         self._logs = np.concatenate([self._logs, blank])
         self._count = np.concatenate([self._count, np.zeros(more, np.int64)])
@@ -48,13 +51,15 @@ class Ring:
     def clear(self, row: int) -> None:
         """Forget the stream's samples."""
         self._count[row] = 0
+        self._latest[row] = 0.0
 
     def add(self, rows: Indices, at: Float64, values: Float32) -> None:
         """Store samples (n,), any number per stream, in order of time."""
         logs = np.log1p(values * _SCALE).astype(np.float16)
         for part, streams in Runs.of(rows).rounds():
             place = self._count[streams] % self._length
-            self._at[streams, place] = at[part]
+            self._ms[streams, place] = _milliseconds(at[part])
+            self._latest[streams] = np.maximum(self._latest[streams], at[part])
             self._logs[streams, place] = logs[part]
             self._count[streams] += 1
 
@@ -62,11 +67,22 @@ class Ring:
         """Return the stream's samples, oldest first: times (n,) and values (n, 8)."""
         count = int(self._count[row])
         places = np.arange(max(count - self._length, 0), count) % self._length
-        return self._at[row, places], _values(self._logs[row, places])
+        at = self._times(np.array([row]), self._ms[None, row, places])[0]
+        return at, _values(self._logs[row, places])
 
     def of(self, rows: Indices) -> tuple[Float64, Float32]:
         """Return (m, length) times and (m, length, 8) values in no order, NaN where empty."""
         empty = np.arange(self._length) >= self._count[rows, None]
-        at = np.where(empty, np.nan, self._at[rows])
+        at = np.where(empty, np.nan, self._times(rows, self._ms[rows]))
         values = np.where(empty[..., None], np.float32(np.nan), _values(self._logs[rows]))
         return at, values
+
+    def _times(self, rows: Indices, ms: npt.NDArray[np.uint32]) -> Float64:
+        latest = self._latest[rows]
+        ago = (_milliseconds(latest)[:, None] - ms).astype(np.float64)
+        times: Float64 = latest[:, None] - ago / 1000.0
+        return times
+
+
+def _milliseconds(at: Float64) -> npt.NDArray[np.uint32]:
+    return (np.round(at * 1000.0).astype(np.int64) & 0xFFFFFFFF).astype(np.uint32)

@@ -91,9 +91,9 @@ class SilenceParams(msgspec.Struct, frozen=True, kw_only=True):
 class FactParams(msgspec.Struct, frozen=True, kw_only=True):
     """What counts as usual, and as news."""
 
-    recent_calls: int = 64
-    """Tool calls remembered one by one per agent, to answer what failed since an onset: about 16
-    steps of 4 calls; twice as many would cost an agent another KB of memory."""
+    recent_calls: int = 48
+    """Tool calls remembered one by one per agent, to answer what failed since an onset: about 12
+    steps of 4 calls; twice as many would cost an agent another 800 bytes."""
     values_kept: int = 4
     """Prompt hashes, models and error types remembered per agent, the latest used."""
     settled_steps: int = 10

@@ -19,6 +19,7 @@ from immune.detection.params import DetectionParams
 from immune.detection.rule_params import Limits, RuleParams
 from immune.modes import Mode
 from immune.quarantine import BrakeParams
+from immune.run.allocator import return_freed_memory
 from immune.run.house import House, house, serve_web
 from immune.run.narrator import Narrator
 from immune.settings import CaseSettings, ServerSettings, Settings, StoreSettings
@@ -67,6 +68,7 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_demo(options: DemoOptions, say: Say) -> Report:
     """Run the demo to its end, or to a signal; return the score."""
+    return_freed_memory()
     return asyncio.run(_Demo(options, say).run())
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from immune.clock import SystemClock
 from immune.columns import Names
+from immune.run.allocator import return_freed_memory
 from immune.run.house import house, serve_web
 from immune.run.unlinked import Unlinked
 from immune.settings import Settings
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 def run_serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; the run is kept across restarts."""
+    return_freed_memory()
     asyncio.run(_serve(settings))
 
 

@@ -55,7 +55,8 @@ _PRAGMAS = (
     # a commit is in the operating system's hands: it survives SIGKILL, and not every power cut
     "synchronous=NORMAL",
     "wal_autocheckpoint=4000",
-    "cache_size=-32000",
+    # batches are appended and read once: 4 MB hold what a commit touches
+    "cache_size=-4000",
 )
 
 
