@@ -104,23 +104,7 @@ class Fleetwork:
         if known is not None:  # a release of prompt and model: one incident
             self._open[found.subject] = (known.id, found)
             return
-        incident = Incident(
-            id=self._casework.new_id(),
-            run_id=self._workflow.run_id,
-            subject=subject,
-            agent_type="",
-            state=State.OBSERVED,
-            version=1,
-            opened_at=found.at,
-            updated_at=found.at,
-            onset_at=found.onset_at,
-            finding=None,
-            diagnosis=_diagnosis(found),
-            members=found.members,
-            summary=found.text,
-            fleet=found,
-        )
-        await self._open_case(incident, found.text)
+        incident = await self._open_case(subject, found.at, found.text, found)
         self._open[found.subject] = (incident.id, found)
         for agent_id in found.members:
             case = self._casework.open_of(agent_id)
@@ -133,7 +117,25 @@ class Fleetwork:
         except (IllegalEvent, NotFound):
             return  # a person decided about it, or it is past healing or closed: it stays as it is
 
-    async def _open_case(self, incident: Incident, text: str) -> None:
+    async def _open_case(
+        self, subject: Subject, at: float, text: str, found: FleetFinding | None = None
+    ) -> Incident:
+        incident = Incident(
+            id=self._casework.new_id(),
+            run_id=self._workflow.run_id,
+            subject=subject,
+            agent_type="",
+            state=State.OBSERVED,
+            version=1,
+            opened_at=at,
+            updated_at=at,
+            onset_at=found.onset_at if found else at,
+            finding=None,
+            diagnosis=_diagnosis(found) if found else None,
+            members=found.members if found else (),
+            summary=text,
+            fleet=found,
+        )
         notice = fx.Notify(
             key=f"{incident.id}/fleet",
             agent_id="",
@@ -141,7 +143,7 @@ class Fleetwork:
             incident_id=incident.id,
             text=text,
         )
-        await self._casework.open(incident, e.Opened(at=incident.opened_at, why=text), [notice])
+        return await self._casework.open(incident, e.Opened(at=at, why=text), [notice])
 
     def _hold_still(self, fleet: FleetFinding) -> None:
         """Freeze the baselines of all members, those that joined later included."""
@@ -184,20 +186,7 @@ class Fleetwork:
         if self._casework.open_about(BRAKE) is not None:
             return
         text = f"the brake holds: {event.why}; further sick agents are not quarantined"
-        incident = Incident(
-            id=self._casework.new_id(),
-            run_id=self._workflow.run_id,
-            subject=BRAKE,
-            agent_type="",
-            state=State.OBSERVED,
-            version=1,
-            opened_at=event.at,
-            updated_at=event.at,
-            onset_at=event.at,
-            finding=None,
-            summary=text,
-        )
-        await self._open_case(incident, text)
+        await self._open_case(BRAKE, event.at, text)
 
     async def brake_released(self, now: float) -> None:
         """Nobody is held back any more."""
