@@ -160,9 +160,17 @@ class OperatorDesk:
             ordered_at=now,
             exempt=True,
         )
+        await self._remember(agent_id)
         await system.casework.put_fence(fence)
         await system.casework.push_fence(agent_id, fence.id)
         return fence
+
+    async def _remember(self, agent_id: str, mode: Mode | None = None) -> None:
+        """Save an agent's row now: somebody has said something about it."""
+        system = self._system
+        row = system.collector.row(system.collector.names.agents.code(agent_id))
+        own = mode or system.modes.by_agent.get(agent_id)
+        await system.workflow.put_agents([msgspec.structs.replace(row, mode=str(own or ""))])
 
     async def release_hold(self, agent_id: str, *, who: str, why: str = "") -> list[Fence]:
         """Lift people's holds on an agent; the system's own fence is lifted through its case."""
@@ -189,8 +197,7 @@ class OperatorDesk:
         if agent_id:
             self._known(agent_id)
             system.modes.by_agent[agent_id] = mode
-            row = system.collector.row(system.collector.names.agents.code(agent_id))
-            await system.workflow.put_agents([msgspec.structs.replace(row, mode=str(mode))])
+            await self._remember(agent_id, mode)
             return
         if agent_type:
             system.modes.by_type[agent_type] = mode
@@ -216,6 +223,8 @@ class OperatorDesk:
     def _known(self, agent_id: str) -> None:
         collector = self._system.collector
         code = collector.names.agents.find(agent_id)
+        if self._system.quarantine.refuses(agent_id):
+            return  # it may never have been saved, and its hold must be liftable all the same
         if code is None or not collector.row(code).last_seen_at:
             raise NotFound(f"no agent {agent_id} ever reported")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from immune.errors import InvalidInput
 from immune.incidents.events import SYSTEM
 
 
@@ -23,6 +24,14 @@ class BrakeParams(msgspec.Struct, frozen=True):
     """Share of active agents fenced within an hour."""
     hourly_at_least: int = 20
     """Fences always allowed within an hour."""
+
+    def __post_init__(self) -> None:
+        for name in ("share", "hourly_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidInput(f"brake.{name}", "must lie between 0 and 1")
+        for name in ("at_least", "hourly_at_least"):
+            if getattr(self, name) < 0:
+                raise InvalidInput(f"brake.{name}", "must not be negative")
 
 
 class Fence(msgspec.Struct, frozen=True):

@@ -123,6 +123,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     healing: HealingParams = HealingParams()
     brake: BrakeParams = BrakeParams()
 
+    def __post_init__(self) -> None:
+        if not self.tick_s > 0:
+            raise InvalidInput("tick_s", "must be above 0")
+        if not self.grace_s >= 0:
+            raise InvalidInput("grace_s", "must not be negative")
+
 
 PREFIX = "IMMUNE_"
 RESERVED = frozenset({"IMMUNE_BENCH_DATA", "IMMUNE_CI", "IMMUNE_SERVER", "IMMUNE_SETTINGS"})

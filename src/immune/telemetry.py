@@ -87,15 +87,18 @@ class TelemetryCollector:
     def in_order(self, columns: VitalColumns) -> VitalColumns | None:
         """Sort by time, drop what is too late to score, fill in the intervals."""
         self._grow(len(self.names.agents))
-        behind = self._last_at[columns.agent, columns.kind] - columns.at
-        late = behind > self._params.order_s
-        order = np.argsort(columns.at, kind="stable")
+        # a step can't end after it arrived: one clock ahead must not make all that follows late
+        taken = columns.received_at > 0
+        at = np.where(taken, np.minimum(columns.at, columns.received_at), columns.at)
+        late = self._last_at[columns.agent, columns.kind] - at > self._params.order_s
+        order = np.argsort(at, kind="stable")
         if late.any():
             self.late += int(late.sum())
             order = order[~late[order]]
         if len(order) == 0:
             return None
         batch = columns.take(order)
+        batch.at = at[order]
         self._note(batch)
         return batch
 

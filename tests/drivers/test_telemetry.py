@@ -133,6 +133,16 @@ async def test_what_comes_too_late_is_stored_and_not_scored() -> None:
     assert (ward.collector.late, ward.collector.queued) == (2, 0)
 
 
+async def test_a_clock_ahead_makes_nothing_that_follows_late() -> None:
+    """One step from the future ends when it arrived; the agent's next ones are scored."""
+    ward = Ward()
+    await ward.accept(vital(NOW + 290, received_at=NOW))
+    assert len(ward.drain()) == 1
+    await ward.accept(vital(NOW + 1, received_at=NOW + 1))
+    assert len(ward.drain()) == 1
+    assert ward.collector.late == 0
+
+
 async def test_the_interval_is_the_time_since_the_agents_previous_step() -> None:
     """Of the same kind, also over batches; unknown for the first and for one out of order."""
     ward = Ward()

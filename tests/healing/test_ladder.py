@@ -67,13 +67,15 @@ def test_ladders_hold_what_they_promise(
     cause: Cause, can: set[Action], outcomes: list[tuple[Action, bool, Cause, str]]
 ) -> None:
     """Whatever was learned: the cause's actions once each, nothing the agent can't do, nothing
-    that just failed, and no clone without asking."""
+    that failed and was not cured since, and no clone without asking."""
     memory = ImmuneMemory()
     failed: dict[tuple[Cause, str, Action], bool] = {}
     for number, (action, cured, of, agent) in enumerate(outcomes):
         ended = Outcome.CURED if cured else Outcome.RELAPSED
         memory.take(outcome(number, action, ended, of, agent))
         failed[of, agent, action] = not cured
+        if cured:  # the sickness that resisted is over
+            failed = {key: no and key[:2] != (of, agent) for key, no in failed.items()}
     rungs = plan(cause, "p", "a", can, memory, 1000.0)
     assert sorted(rung.action for rung in rungs) == sorted(defaults.actions(cause))
     for rung in rungs:

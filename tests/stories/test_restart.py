@@ -121,3 +121,27 @@ async def test_a_watched_case_still_ends_by_itself_after_a_restart() -> None:
         # the world mends by itself, whatever was broken
         assert await stage.play(2400, lambda: stage.state(sick) is State.DISMISSED)
         assert not stage.system.orchestrator.learner.frozen(sick)
+
+
+async def test_a_hold_can_be_lifted_after_a_crash_that_nothing_preceded() -> None:
+    """Held, and killed before anything else was saved: the next process knows the agent."""
+    async with Stage() as stage:
+        await stage.play(5)
+        held = stage.agents[2]
+        await stage.system.desk.quarantine(held, who="ann", why="audit")
+        await stage.simulation.restart()
+        await stage.play(5)
+        assert stage.fenced() == frozenset({held})
+        await stage.system.desk.release_hold(held, who="ann")
+        assert stage.fenced() == frozenset()
+
+
+async def test_the_timers_run_before_the_first_vital() -> None:
+    """A large fleet known from before, and nobody has stepped yet: no task fails."""
+    async with Stage(agents=80) as stage:
+        await stage.play(20)
+        await stage.crash()
+        for _ in range(5):
+            stage.simulation.clock.advance(1.0)
+            await stage.system.orchestrator.turn()
+        assert stage.system.orchestrator.supervisor.degraded == []

@@ -36,9 +36,10 @@ def serve(
         "store.directory": None if data is None else str(data),
         "mode": None if mode is None else str(mode),
     }
-    settings, _ = configured(config, flags)
+    settings, origins = configured(config, flags)
     from immune.cli.logs import as_json
     from immune.run.serve import run_serve
 
     as_json()
-    run_serve(settings)
+    # a mode that is set here and now stands above the one that was set last time
+    run_serve(settings, set_mode=settings.mode if "mode" in origins else None)

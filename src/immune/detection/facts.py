@@ -197,7 +197,10 @@ class FactBook:
 
     def active(self) -> Bool:
         """Return bool by agent code: who has stepped lately."""
-        lately: Bool = self.last_at >= self._now - self._params.active_s
+        # after a restart nobody has stepped yet, and there is no "now" either
+        lately: Bool = np.isfinite(self.last_at) & (
+            self.last_at >= self._now - self._params.active_s
+        )
         return lately
 
     def groups(self, dimension: Dimension) -> tuple[Indices, Int32]:

@@ -8,6 +8,7 @@ import structlog
 
 from immune.clock import SystemClock
 from immune.columns import Names
+from immune.modes import Mode
 from immune.run.allocator import return_freed_memory
 from immune.run.house import house, serve_web
 from immune.run.unlinked import Unlinked
@@ -17,17 +18,22 @@ from immune.stores.runs import RunChoice
 log = structlog.get_logger(__name__)
 
 
-def run_serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; the run is kept across restarts."""
+def run_serve(settings: Settings, set_mode: Mode | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; the run is kept across restarts.
+
+    `set_mode` sets the global mode; None leaves it as it was set last time.
+    """
     return_freed_memory()
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings, set_mode))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, set_mode: Mode | None) -> None:
     clock = SystemClock()
     async with house(
         settings, clock=clock, names=Names(), run=RunChoice.LAST, link=Unlinked(clock)
     ) as home:
+        if set_mode is not None:
+            await home.system.desk.set_mode(set_mode)
         await serve_web(
             home,
             settings,
