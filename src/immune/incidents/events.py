@@ -110,7 +110,8 @@ class Applied(Event, frozen=True, kw_only=True):
     action: Action
     changes: tuple[Change, ...] = ()
     stale_at: float
-    """If no fresh vital came until then, the probation is stale."""
+    """When the probation counts as stale unless fresh vitals come: what is shown; the driver counts
+    from the latest fresh vital."""
 
 
 class Failed(Event, frozen=True, kw_only=True):
