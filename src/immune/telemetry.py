@@ -17,6 +17,7 @@ from immune.columns import Float64, Int32, Names, VitalColumns, concat
 from immune.errors import QueueFull
 from immune.ports import AgentRow, TelemetryStore
 from immune.settings import IntakeSettings
+from immune.supervisor import Supervisor
 from immune.vitals import Metric
 
 
@@ -24,12 +25,18 @@ class TelemetryCollector:
     """The way of every vital from intake to the detector."""
 
     def __init__(
-        self, store: TelemetryStore, names: Names, clock: Clock, params: IntakeSettings
+        self,
+        store: TelemetryStore,
+        names: Names,
+        clock: Clock,
+        params: IntakeSettings,
+        supervisor: Supervisor,
     ) -> None:
         self.names = names
         self._store = store
         self._clock = clock
         self._params = params
+        self._supervisor = supervisor
         self._queue: deque[VitalColumns] = deque()
         self._queued = 0
         self._pending = 0
@@ -53,7 +60,8 @@ class TelemetryCollector:
             raise QueueFull(f"{waiting} vitals wait to be scored", retry_after_s=1.0)
         self._pending += len(columns)
         try:
-            new = await self._store.append(columns)
+            with self._supervisor.watching("telemetry store"):
+                new = await self._store.append(columns)
         finally:
             self._pending -= len(columns)
         self.accepted += len(columns)

@@ -8,7 +8,7 @@ and `archive`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -127,11 +127,11 @@ class BaselineLearner:
         """Learn a batch outside of a `Sentinel`; returns the evidence after each vital, (n,)."""
         rows = self.admit(columns)
         nats = np.full(len(rows), 18.0, np.float32)
-        return self.observe(rows, columns.at, columns.values, nats)[0]
+        return self.observe(rows, columns.at, columns.values, nats)
 
     def observe(
         self, rows: Indices, at: Float64, values: Float32, quarantine_nats: Float32
-    ) -> tuple[Float32, Float32]:
+    ) -> Float32:
         """Score samples, then learn them: `Kernel.step`, with the ring and the priors kept up."""
         evidence = self.kernel.step(rows, values, quarantine_nats)
         self.ring.add(rows, at, values)
@@ -289,10 +289,13 @@ class BaselineLearner:
         at, values = self.ring.last(row)
         return at[at >= since], values[at >= since]
 
-    def peer_shift(self, agent_id: str, kind: Kind, since: float) -> Float32:
+    def peer_shift(
+        self, agent_id: str, kind: Kind, since: float, among: Sequence[str] = ()
+    ) -> Float32:
         """Return how far the healthy peers have moved from their own normal since `since`, (8,).
 
-        Peers share the agent's type or provider, are not frozen and have at least five samples.
+        Peers share the agent's type or provider, are not frozen and have at least five samples;
+        or they are the agents `among`, frozen or not, where any are named.
         Units are those of `MetricProfile.centre`, now minus normal: log(1+x), cost in micro-USD,
         the interval not turned; for retries and errors the difference of the rates. Median of the
         peers (trimmed mean for rates); 0 where fewer than three are known.
@@ -306,7 +309,12 @@ class BaselineLearner:
             own = _of_agents(fact, self.streams.agent[[row]])
             alike |= (_of_agents(fact, self.streams.agent[used]) == own) & (own > 0)
         alike &= (self.streams.kind[used] == self.streams.kind[row]) & (used != row)
-        peers = used[alike & ~self.kernel.frozen[used]]
+        alike &= ~self.kernel.frozen[used]
+        if among:
+            codes = [self._names.agents.code(name) for name in among]
+            alike = np.isin(self.streams.agent[used], codes)
+            alike &= (self.streams.kind[used] == self.streams.kind[row]) & (used != row)
+        peers = used[alike]
         at, values = self.ring.of(peers)
         values[~(at >= since)] = np.nan
         return shared_shift(values, self.kernel.block[peers], self._params.learning.peers_min)

@@ -18,7 +18,7 @@ from immune.detection.alike import Group, best_group, sample
 from immune.detection.change import Recent, Typical, shares, typical_of
 from immune.detection.facts import FactBook
 from immune.detection.findings import Finding
-from immune.detection.fleet_case import Case, FleetFinding, Subject
+from immune.detection.fleet_case import Case, FleetFinding, Subject, explained, own_part
 from immune.detection.fleet_tick import Levels, Scan, Tick, Trend, groups_of, tick_of
 from immune.detection.grouping import Indices
 from immune.detection.hits import Hit
@@ -62,7 +62,8 @@ class FleetWatch:
         self._note_silences(silences, facts)
         for case in self._open.values():
             self._carry_on(tick, case)
-        return [*self._releases(tick), *self._gaps(tick), *self._outages(tick)]
+        releases, gaps = self._releases(tick), self._gaps(tick)
+        return [*releases, *gaps, *self._outages(tick.less(self._of_releases()))]
 
     def subsided(self, now: float) -> list[FleetFinding]:
         """Return the open findings whose members have been back to normal long enough, once."""
@@ -92,15 +93,26 @@ class FleetWatch:
         case = self._open.get(finding.subject)
         return finding.members if case is None else self._ids(case.members)
 
-    def explains(self, finding: FleetFinding, single: Finding) -> bool:
-        """Return whether a single agent's finding is but a part of the open fleet finding.
+    def explains(self, single: Finding) -> bool:
+        """Return whether an agent's finding is but a part of the open fleet findings, together.
 
         Never where a hard limit or a repetition spoke; and not where the agent suffers more than
         the typical member, or in metrics that the others don't.
         """
-        case = self._open.get(finding.subject)
+        return explained(self._bearing_on(single), single, self._params)
+
+    def own_part(self, single: Finding) -> Finding:
+        """Return an agent's finding without the effects that open fleet findings explain."""
+        return own_part(self._bearing_on(single), single, self._params)
+
+    def _bearing_on(self, single: Finding) -> list[Case]:
         agent = self._names.agents.code(single.agent_id)
-        return case is not None and case.explains(agent, single, self._params)
+        return [c for c in self._open.values() if c.bears_on(agent, single, self._params)]
+
+    def concerns(self, finding: FleetFinding, agent_id: str) -> bool:
+        """Return whether the agent is of the open finding's group."""
+        case = self._open.get(finding.subject)
+        return case is not None and self._names.agents.code(agent_id) in case.group
 
     def retire(self, agent: int) -> None:
         """Drop all state of an agent."""
@@ -132,7 +144,7 @@ class FleetWatch:
         return found
 
     def _outage(self, tick: Tick) -> Outage | None:
-        taken = self._taken(len(tick.known))
+        taken = self._taken(len(tick.known), tick.now, but_known_releases=True)
         closed_to = {subject[1:3] for subject in self._open if subject[0] == "outage"}
         return find_outage(tick, tick.known & ~taken, closed_to)
 
@@ -183,7 +195,7 @@ class FleetWatch:
             return []
         silent = np.zeros(len(tick.known), np.bool_)
         silent[lately] = True
-        silent &= ~self._taken(len(silent))
+        silent &= ~self._taken(len(silent), tick.now)
         active = silent.copy()
         active[np.flatnonzero(tick.facts.active())] = True
         choice = best_group(tick.groups, silent, active, p)
@@ -222,11 +234,28 @@ class FleetWatch:
             finding, set(members.tolist()), set(group.tolist()), typical, finding.at
         )
 
-    def _taken(self, size: int) -> Bool:
+    def _taken(self, size: int, now: float, *, but_known_releases: bool = False) -> Bool:
         taken = np.zeros(size, np.bool_)
         for case in self._open.values():
-            taken[list(case.members)] = True
+            if not (but_known_releases and self._is_known_release(case, now)):
+                taken[list(case.members)] = True
         return taken
+
+    def _is_known_release(self, case: Case, now: float) -> bool:
+        """Whether it is clear what a release does to its members, if it does anything."""
+        if case.finding.kind != "release" or case.typical is None:
+            return False
+        settled = now - case.finding.at >= self._params.within_s
+        return settled or bool(case.typical.affected.any())
+
+    def _of_releases(self) -> dict[int, Typical]:
+        """Return what the open releases do to their members, by agent."""
+        return {
+            agent: case.typical
+            for case in self._open.values()
+            if case.finding.kind == "release" and case.typical is not None
+            for agent in case.members
+        }
 
     def _carry_on(self, tick: Tick, case: Case) -> None:
         """Take in new members, measure anew, and see whether it is over."""
@@ -262,7 +291,7 @@ class FleetWatch:
         """Measure the typical member anew: an outage may grow, and a release show late."""
         p = self._params
         case.measured_at = tick.now
-        members = np.array(sorted(case.members), np.intp)
+        members = np.array(sorted(case.members - self._of_others(case)), np.intp)
         looked_at = sample(members[tick.known[members]], p.scans_max // 4)
         changes = [
             change
@@ -279,6 +308,13 @@ class FleetWatch:
             # what was once shared stays explained: members recover one after the other
             now = typical_of(changes, affected | known.affected)
             case.typical = Typical(now.affected, np.maximum(now.size, known.size))
+
+    def _of_others(self, case: Case) -> set[int]:
+        """For a release, the members of outages: what those suffer is not its doing."""
+        if case.finding.kind != "release":
+            return set()
+        outages = [c for c in self._open.values() if c.finding.kind == "outage"]
+        return {agent for other in outages for agent in other.members}
 
     def _is_calm(self, tick: Tick, case: Case) -> bool:
         p = self._params

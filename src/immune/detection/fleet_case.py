@@ -1,15 +1,34 @@
-"""One fleet finding, and what is known of it while it is open."""
+"""One fleet finding, what is known of it while it is open, and what several explain together.
+
+An agent may be of a type with a new release and of a provider that fails: it suffers both, and
+neither alone explains what it shows.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+import numpy as np
 
-from immune.detection.change import Change, Typical, beyond, change_of, recent_of
+from immune.detection.change import (
+    ERRORS,
+    PART_OF,
+    PARTS,
+    RARE,
+    SIZED,
+    TIME,
+    Typical,
+    beyond,
+    change_of,
+    recent_of,
+)
 from immune.detection.findings import Finding, Source
 from immune.detection.rule_params import FleetParams
+from immune.vitals import Metric
 
 FleetKind = Literal["outage", "release", "telemetry_gap"]
 Subject = tuple[str, str, str, str]
@@ -58,27 +77,78 @@ class Case:
     told: bool = False
     """Whether it was said that it has subsided."""
 
-    def explains(self, agent: int, single: Finding, params: FleetParams) -> bool:
-        """Return whether a member's own finding is but a part of this one."""
-        if single.source in (Source.HARD_LIMIT, Source.REPETITION):
-            return False
+    def bears_on(self, agent: int, single: Finding, params: FleetParams) -> bool:
+        """Return whether an agent's own finding may be a part of this one, by who and when."""
         if self.finding.kind == "telemetry_gap" or single.source is Source.SILENCE:
             silence_in_gap = (self.finding.kind, single.source) == ("telemetry_gap", Source.SILENCE)
             return silence_in_gap and agent in self.group
         if single.onset_at < self.finding.onset_at - params.within_s:
             return False
-        change = change_of(recent_of(single), params)
-        if self.finding.kind == "release":
-            return self._explains_release(agent, single, change, params)
-        if agent not in self.group or self.typical is None:
-            return False
-        touched = bool((change.affected & self.typical.affected).any())
-        return touched and not beyond(change, self.typical, params)
+        if self.finding.kind == "release" and agent in self.members:
+            return True
+        # one of the type whose new prompt or model was not told shows what the others show
+        return agent in self.group and self.typical is not None
 
-    def _explains_release(
-        self, agent: int, single: Finding, change: Change, params: FleetParams
-    ) -> bool:
-        told = single.facts.prompt_hash_changed or single.facts.model_changed
-        if agent not in self.members or not told:
-            return False
-        return self.typical is None or not beyond(change, self.typical, params)
+    def is_past_release(self, single: Finding, params: FleetParams) -> bool:
+        """Return whether this is a release that was over when the agent's finding began."""
+        over_at = self.finding.onset_at + params.within_s
+        return self.finding.kind == "release" and single.onset_at > over_at
+
+
+def shared(cases: Sequence[Case]) -> Typical:
+    """Return what the typical member of all these open findings at once suffers."""
+    affected, size = np.zeros(len(PARTS), np.bool_), np.zeros(len(PARTS))
+    for case in cases:
+        if case.typical is not None:
+            more = np.where(case.typical.affected, case.typical.size, 0.0)
+            affected = affected | case.typical.affected
+            for part in range(len(PARTS)):
+                rare = part in RARE
+                size[part] += more[part] * (1 - size[part]) if rare else more[part]
+    return Typical(affected, size)
+
+
+def explained(cases: Sequence[Case], single: Finding, params: FleetParams) -> bool:
+    """Return whether an agent's finding is but a part of these open findings that bear on it.
+
+    Never where a hard limit or a repetition spoke; and not where the agent suffers more than the
+    typical member, or in metrics that the others don't.
+    """
+    if not cases or single.source in (Source.HARD_LIMIT, Source.REPETITION):
+        return False
+    if any(case.finding.kind == "telemetry_gap" for case in cases):
+        return True
+    told = single.facts.prompt_hash_changed or single.facts.model_changed
+    if told and any(case.typical is None for case in cases):
+        return True  # a release whose harm is not measured yet
+    change, typical = change_of(recent_of(single), params), shared(cases)
+    touched = bool((change.affected & typical.affected).any())
+    if not told and all(case.is_past_release(single, params) for case in cases):
+        # long after it, only what is no larger than what the others show
+        more = (change.size - typical.size)[SIZED] > math.log(params.beyond_ratio)
+        touched &= not bool((more & change.affected[SIZED]).any())
+    return (touched or told) and not beyond(change, typical, params)
+
+
+def own_part(cases: Sequence[Case], single: Finding, params: FleetParams) -> Finding:
+    """Return a finding without the effects that these open findings explain.
+
+    As it is, where nothing else is left of it.
+    """
+    if not cases:
+        return single
+    typical = shared(cases)
+    more = beyond(change_of(recent_of(single), params), typical, params)
+    of_fleet = {PARTS[part] for part in np.flatnonzero(typical.affected).tolist()}
+    if typical.affected[TIME]:
+        of_fleet.add(PARTS[ERRORS])  # whoever waits too long fails, as `beyond` has it
+    effects = tuple(
+        msgspec.structs.replace(effect, affected=False)
+        if PARTS[PART_OF[Metric[effect.metric.upper()]]] in of_fleet.difference(more)
+        else effect
+        for effect in single.effects
+    )
+    ruled = single.source in (Source.HARD_LIMIT, Source.REPETITION)
+    if not ruled and not any(effect.affected for effect in effects):
+        return single
+    return msgspec.structs.replace(single, effects=effects)

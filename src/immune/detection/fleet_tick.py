@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -9,10 +10,19 @@ import numpy as np
 
 from immune.columns import Bool, Float32, Float64, Int32
 from immune.detection.alike import Group
-from immune.detection.change import PARTS, Change, Recent, change_of, parts_of_nats
+from immune.detection.change import (
+    PARTS,
+    SIZED,
+    Change,
+    Recent,
+    Typical,
+    change_of,
+    parts_of_nats,
+)
 from immune.detection.facts import DIMENSIONS, FactBook
 from immune.detection.grouping import grown
 from immune.detection.rule_params import FleetParams
+from immune.vitals import N_METRICS
 
 Scan = Callable[[int, int], Recent | None]
 """Agent and kind code to what the scan of the onset says of that stream, if it is known."""
@@ -88,13 +98,28 @@ class Tick:
     known: Bool
     """Agents that have a level and stepped lately."""
     changes: dict[int, Change | None] = field(default_factory=dict)
+    shared: dict[int, Typical] = field(default_factory=dict)
+    """What is explained already and counts no more, by agent."""
+
+    def less(self, shared: dict[int, Typical]) -> Tick:
+        """Return the tick as it were without what these agents share already."""
+        if not shared:
+            return self
+        evidence, parts = self.evidence.copy(), self.parts.copy()
+        for agent, typical in shared.items():
+            parts[agent, typical.affected] = 0
+            # all metrics' mean is at least the best one's share of it
+            evidence[agent] = max(parts[agent].max() - math.log(N_METRICS), 0.0)
+        return replace(self, evidence=evidence, parts=parts, changes={}, shared=shared)
 
     def change(self, agent: int) -> Change | None:
         """Return the agent's change, scanned at most once a tick."""
         if agent not in self.changes:
             recent = self.scan(agent, int(self.kind[agent]))
             change = None if recent is None else change_of(recent, self.params)
-            if change is not None:
+            if change is not None and agent in self.shared:
+                change = beside(change, self.shared[agent])
+            elif change is not None:
                 # the scan sees but the last samples; who was changed before them is older
                 onset_at = min(change.onset_at, float(self.trend.certain_at[agent]))
                 change = replace(change, onset_at=onset_at)
@@ -111,6 +136,13 @@ class Tick:
             return None
         nats: Float64 = self.parts[agent]
         return nats
+
+
+def beside(change: Change, typical: Typical) -> Change:
+    """Return what is left of a change without what the typical agent of its release shows."""
+    size = change.size.copy()
+    size[SIZED] = np.maximum(size - np.where(typical.affected, typical.size, 0.0), 0.0)[SIZED]
+    return replace(change, affected=change.affected & ~typical.affected, size=size)
 
 
 def tick_of(

@@ -71,6 +71,8 @@ def grown(array: npt.NDArray[Item], size: int, fill: float) -> npt.NDArray[Item]
     if len(array) >= size:
         return array
     more = max(size, len(array) + len(array) // 8, 64)
-    room = np.full((more, *array.shape[1:]), fill, array.dtype)
+    shape = (more, *array.shape[1:])
+    # zeros take no memory until they are written to
+    room = np.full(shape, fill, array.dtype) if fill else np.zeros(shape, array.dtype)
     room[: len(array)] = array
     return room

@@ -10,10 +10,25 @@ from __future__ import annotations
 import numpy as np
 
 from immune.columns import Float32
+from immune.detection.bets import ceiling_of, mean_of
 from immune.detection.grouping import Indices
 from immune.detection.params import LearningParams, StatisticParams
-from immune.detection.state import AT, IS_RARE
-from immune.vitals import METRICS, Family
+from immune.detection.state import (
+    AT,
+    BETA,
+    BLOCK_WORK,
+    IS_COUNT,
+    IS_RARE,
+    N_BETS,
+    PAIR_G,
+    PAIR_N,
+    RARE,
+    SCALE,
+    WORK_N,
+    WW,
+    WY,
+)
+from immune.vitals import Metric
 
 
 class Pairs:
@@ -39,46 +54,94 @@ class Pairs:
         self._block[self._rows, :, self._lanes] = self._state
 
 
+class Laws:
+    """What the parameters say of each metric and each bet; arrays of eight and of five."""
+
+    def __init__(self, statistic: StatisticParams, learning: LearningParams) -> None:
+        memory = np.where(IS_RARE, learning.memory_rare, learning.memory)
+        self.memory: Float32 = memory.astype(np.float32)
+        """Samples that each metric's baseline remembers."""
+        floor = np.where(IS_COUNT, statistic.count_spread_floor, statistic.spread_floor)
+        self.var_floor: Float32 = (floor**2).astype(np.float32)
+        """Variance that is assumed at least."""
+        ceilings = [ceiling_of(d, statistic.z_clip, statistic.bet_nats) for d in statistic.bets]
+        means = [mean_of(d, c) for d, c in zip(statistic.bets, ceilings, strict=True)]
+        self.ceilings: Float32 = np.array(ceilings, np.float32)
+        """Where each bet is cut off."""
+        self.means: Float32 = np.array(means, np.float32)
+        """What each bet wins on average while nothing has changed and the law is normal."""
+
+
 class Merging:
     """The arithmetic of learning, on pairs of stream and metric."""
 
     def __init__(self, statistic: StatisticParams, learning: LearningParams) -> None:
         self._s = statistic
-        self._block_min = learning.block_min
-        memory = np.where(IS_RARE, learning.memory_rare, learning.memory)
-        self.memory: Float32 = memory.astype(np.float32)
-        """Samples that each metric's baseline remembers, (8,)."""
-        counts = np.array([spec.family is Family.COUNT for spec in METRICS])
-        floor = np.where(counts, statistic.count_spread_floor, statistic.spread_floor)
-        self._var_floor = (floor**2).astype(np.float32)
+        self._l = learning
+        self._laws = Laws(statistic, learning)
 
     def learn(self, block: Float32, rows: Indices, lanes: Indices) -> None:
         """Merge the waiting blocks of these pairs into their baselines."""
         s = Pairs(block, rows, lanes)
-        memory = self.memory[lanes]
+        memory = self._laws.memory[lanes]
         n, bn = s["n"].copy(), np.maximum(s["bn"], 1)
         total = n + bn
-        for mean, var, sums, squares in (
-            ("mean", "var", "bs", "bss"),
-            ("raw", "raw_var", "brs", "brss"),
-        ):
-            shift = s[sums] / bn
-            inside = np.maximum(s[squares] / bn - shift * shift, 0)
-            s[var] = (n * s[var] + bn * inside + shift * shift * n * bn / total) / total
-            s[mean] += shift * bn / total
+        shift, second = s["bs"] / bn, s["bss"] / bn
+        inside = np.maximum(second - shift * shift, 0)
+        third = s["bsc"] / bn - 3 * shift * second + 2 * shift**3
+        s["skew"] = (
+            n * s["skew"]
+            + bn * third
+            + 3 * shift * n * bn / total * (inside - s["var"])
+            + shift**3 * n * bn * (n - bn) / (total * total)
+        ) / total
+        s["var"] = (n * s["var"] + bn * inside + shift * shift * n * bn / total) / total
+        s["mean"] += shift * bn / total
+        shift = s["brs"] / bn
+        inside = np.maximum(s["brss"] / bn - shift * shift, 0)
+        s["raw_var"] = (n * s["raw_var"] + bn * inside + shift * shift * n * bn / total) / total
+        s["raw"] += shift * bn / total
         s["n"] = np.minimum(total, memory)
 
-        scored: Float32 = np.where(n >= self._block_min, bn, 0).astype(np.float32)
-        room = (memory - scored) / np.maximum(s["ng"], 1)
-        keep: Float32 = np.clip(room, 0, 1).astype(np.float32)
-        for k in range(4):
+        scored: Float32 = np.where(n >= self._l.block_min, bn, 0).astype(np.float32)
+        keep = _share((memory - scored) / np.maximum(s["ng"], 1))
+        for k in range(N_BETS):
             s[f"g{k}"] = keep * s[f"g{k}"] + s[f"bg{k}"]
         s["ng"] = keep * s["ng"] + scored
-        fade: Float32 = np.clip(1 - scored / memory, 0, 1).astype(np.float32)
+        fade = _share(1 - scored / memory)
         s["sxy"] = fade * s["sxy"] + s["bxy"]
         s["sxx"] = fade * s["sxx"] + s["bxx"]
-        s.clear("bn", "bg3")
+        s.clear("bn", "bg4")
         self._derive(s, lanes)
+        latency = rows[lanes == Metric.LATENCY_MS]
+        if len(latency):
+            self._learn_joint(block, latency)
+
+    def _learn_joint(self, block: Float32, rows: Indices) -> None:
+        """Merge what the pairs and latency's regression on the work have waiting."""
+        memory, p = self._laws.memory, self._s
+        state = block[rows]
+        waits, past = state[:, AT["pair_block"]], state[:, AT["pair_past"]]
+        odds = np.array(p.rare_weights, np.float32)[:, None]
+        ratio = (state[:, AT["r0"] : AT["r3"] + 1, RARE] * odds).sum(axis=1)
+        take = ratio <= self._l.gate_odd
+        keep = _share((memory[RARE] - waits[:, PAIR_N]) / np.maximum(past[:, PAIR_N], 1))
+        for places in (PAIR_N, PAIR_G):
+            past[:, places] = np.where(
+                take, keep * past[:, places] + waits[:, places], past[:, places]
+            )
+        wn, wy, ww = waits[:, BLOCK_WORK].T
+        fade = _share(1 - wn / memory[Metric.LATENCY_MS])
+        n = state[:, AT["pair"], WORK_N]
+        n[:] = fade * n + wn
+        past[:, WY] = fade * past[:, WY] + wy
+        past[:, WW] = fade * past[:, WW] + ww
+        known = n > 0
+        beta = past[known, WY] / (past[known, WW] + p.work_shrink)
+        share = np.minimum(beta * beta * past[known, WW] / n[known], p.work_share_max)
+        past[known, BETA], past[known, SCALE] = beta, 1 / np.sqrt(1 - share)
+        waits[:] = 0
+        block[rows] = state
 
     def derive(self, block: Float32, rows: Indices, lanes: Indices) -> None:
         """Join what was learned and the prior anew."""
@@ -92,21 +155,33 @@ class Merging:
         centre = s["mean"] - apart * k0 / total
         nu = np.maximum(n + nu0 - 1, 3)
         var = (n * s["var"] + nu0 * s["prior_var"] + apart * apart * n * k0 / total) / nu
-        var = np.maximum(var, self._var_floor[lanes]) * (1 + 1 / total)
-        slack = np.maximum(p.kappa_min, p.kappa_young / np.sqrt(total))
+        floor = self._laws.var_floor[lanes]
+        var = np.maximum(var, floor) * (1 + 1 / total)
         phi = (s["sxy"] + p.ar_shrink * s["prior_phi"]) / (s["sxx"] + p.ar_shrink)
 
-        rare = IS_RARE[lanes]
+        rare, sized = IS_RARE[lanes], ~IS_RARE[lanes] & ~IS_COUNT[lanes]
         rate = np.clip(centre, p.rare_floor, 1 - p.rare_floor)
         s["centre"] = np.where(rare, rate, centre)
         s["inverse"] = 1 / np.sqrt(np.where(rare, rate * (1 - rate), var))
         s["nu"] = nu
         s["phi"] = np.clip(phi, 0, p.ar_max)
-        s["slack"] = np.where(rare, _wilson(rate, total, p.rare_slack), slack)
+        slack = np.maximum(p.kappa_min, p.kappa_young / np.sqrt(total))
+        slack = np.where(sized, np.maximum(slack, p.drift * s["inverse"]), slack)
+        errors = p.rare_slack * (1 + 1 / (1 + rate * total / p.rare_slack_hits))
+        s["slack"] = np.where(rare, _wilson(rate, total, errors), slack)
+        spread = np.sqrt(np.maximum(s["var"], floor)) ** 3
+        bend = -s["skew"] / spread * n / (n + p.bend_shrink)
+        follows = sized & (bend > p.bend_min) & (s["var"] > floor)
+        s["bend"] = np.where(follows, np.minimum(bend, p.bend_max), 0)
         s.store()
 
 
-def _wilson(rate: Float32, n: Float32, errors: float) -> Float32:
+def _share(x: Float32) -> Float32:
+    part: Float32 = np.clip(x, 0, 1).astype(np.float32)
+    return part
+
+
+def _wilson(rate: Float32, n: Float32, errors: Float32) -> Float32:
     """Return the upper bound of a rate seen in n steps, `errors` standard errors up (1927)."""
     square = errors * errors / n
     root = errors * np.sqrt(rate * (1 - rate) / n + square / (4 * n))

@@ -29,16 +29,26 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True):
 class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     """The constants of the kernel."""
 
-    bets: tuple[float, float, float, float] = (0.5, 1.2, 2.5, -1.2)
-    """δ of the bets e^{δz} on positive and count metrics, in standard deviations: small, middle
-    and large shifts for the worse, and one for the better."""
-    weights: tuple[float, float, float, float] = (0.35, 0.35, 0.3, 0.0)
+    bet: float = 0.35
+    """δ of the smallest of the bets e^{δz} on positive metrics and counts, in standard deviations;
+    the others are 2, 4 and 8 times as large, and one of -4 times is on a change for the better."""
+    weights: tuple[float, float, float, float, float] = (0.18, 0.22, 0.4, 0.2, 0.0)
     """Of the bets in the evidence. A change for the better is no sickness: it weighs nothing."""
-    gate_weights: tuple[float, float, float, float] = (0.3, 0.3, 0.25, 0.15)
+    metric_weights: tuple[float, ...] = (4.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5)
+    """Of the metrics in the evidence, in the order of `Metric`: most sicknesses show in the time,
+    few in nothing but errors or pace."""
+    pair_weight: float = 0.4
+    """Of each of the two pairs."""
+    gate_weights: tuple[float, float, float, float, float] = (0.25, 0.25, 0.2, 0.15, 0.15)
     """Of the bets in the gate: a quiet night, too, must not become the normal that the morning is
     then held against."""
-    rare_odds: tuple[float, float, float, float] = (3.0, 8.0, 20.0, 60.0)
+    bet_nats: float = 3.5
+    """What a bet may win in one step, in nats; beyond, it is cut off and its mean is that of the
+    cut bet."""
+    rare_odds: tuple[float, float, float, float] = (3.0, 7.0, 16.0, 40.0)
     """Bets on retries and errors: how many times the odds of a step with one have risen."""
+    rare_weights: tuple[float, float, float, float] = (0.3, 0.35, 0.2, 0.15)
+    """Of these bets in the evidence and in the gate."""
     z_clip: float = 4.0
     """Standard deviations; one wild sample says no more than this."""
     ar_clip: float = 6.0
@@ -53,17 +63,23 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     that for a shift makes false alarms in young baselines (measured)."""
     ar_prior_rare: float = 0.1
     """The same for retries and errors."""
-    kappa_min: float = 0.15
-    """Standard deviations of slack: lasting shifts below it are drift, and are learned."""
+    kappa_min: float = 0.05
+    """Standard deviations of slack, at least: what no learned mean is ever sure of."""
     kappa_young: float = 2.5
-    """κ = max(kappa_min, kappa_young/√n): 2.5 standard errors of the learned mean. With 1.5 one
-    young baseline in a few hundred is far enough off to accuse its own agent (measured)."""
+    """κ is at least kappa_young/√n: 2.5 standard errors of the learned mean. With 1.5 one young
+    baseline in a few hundred is far enough off to accuse its own agent (measured)."""
+    drift: float = 0.035
+    """And at least this many log units: what a daily cycle from 1/1.5 to 1.5 moves within the
+    memory of a baseline. Slower, wider drifts are told by a rule of their own."""
     bets_prior: float = 16.0
     """Samples that the bets' mean under a normal law, e^{δ²/2}, is worth beside their own past: a
     run of low values in a young baseline must not make the normal ones look high."""
-    rare_slack: float = 2.0
-    """Standard errors at which the learned rate's upper bound (Wilson's) is bet against; with 1 a
-    young rate that is too low by chance accuses its own agent (measured)."""
+    rare_slack: float = 1.8
+    """Standard errors at which the learned rate's upper bound (Wilson's) is bet against, once many
+    hits were seen; twice as many where none was: a young rate that is too low by chance would
+    accuse its own agent (measured)."""
+    rare_slack_hits: float = 8.0
+    """Hits that make the slack half-way certain."""
     rare_floor: float = 0.005
     """Probability below which no rate is believed: "never" is a claim that a few thousand steps
     can't prove, and rare failures come in bursts."""
@@ -72,28 +88,48 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     sickness, however steady the metric was."""
     count_spread_floor: float = 0.15
     """The same for counts, whose steps are coarse: three calls instead of two is no loop."""
+    bend_min: float = 0.1
+    """Skewness of log(1+x) to the left below which the law is taken as log-normal."""
+    bend_max: float = 1.0
+    """Skewness that is followed at most: a gamma law of shape 1.3."""
+    bend_shrink: float = 100.0
+    """Samples that the prior guess of no skewness is worth."""
+    work_clip: float = 2.5
+    """Standard deviations of the tokens that may explain a step's latency: work takes time, but an
+    explosion of tokens excuses no more than this."""
+    work_shrink: float = 30.0
+    """Samples that the prior guess, no relation, is worth."""
+    work_share_max: float = 0.8
+    """Share of latency's variance that the tokens may explain at most."""
     interval_slack: float = 2.5
     """Times that steps may come faster before it counts: a busy hour doubles the pace, a runaway
     multiplies it."""
-    burst_steps: float = 8.0
-    """No burst of fewer steps fences: a step adds at most 1/8 of the quarantine threshold to the
-    evidence, and to one metric 1/8 of what that metric alone would need. What evidence there was
-    before is a head start: of everyday's 2 nats in eight steps, of a rare 5 nats in six."""
+    burst_steps: float = 10.0
+    """No burst of fewer than eight steps fences: the evidence may run ahead of a follower that
+    rises by 1/10 of the quarantine threshold a step, by no more than `burst_ahead` of its steps.
+    What evidence there was before is a head start: with everyday's 2 nats it takes seven."""
+    burst_ahead: float = 2.5
+    """Steps; one would be a cap on every single step, and would waste what a lucky step saw."""
     ceiling_nats: float = 8.0
     """Nats above the quarantine threshold at which evidence stops growing, so that a recovered
     agent's falls back within a few dozen steps."""
+
+    @property
+    def bets(self) -> tuple[float, float, float, float, float]:
+        """δ of each bet."""
+        return (self.bet, 2 * self.bet, 4 * self.bet, 8 * self.bet, -4 * self.bet)
 
 
 class LearningParams(msgspec.Struct, frozen=True, kw_only=True):
     """How a baseline is learned, and how much a young one borrows from its peers."""
 
-    memory: float = 600.0
-    """Samples that a baseline remembers: ten minutes at one step a second."""
+    memory: float = 1800.0
+    """Samples that a baseline remembers: half an hour at one step a second."""
     memory_rare: float = 4000.0
     """The same for retries and errors, whose rate takes longer to know."""
     block_min: float = 8.0
     """Samples that are learned at once, at least; also the first that are scored come after."""
-    block_max: float = 64.0
+    block_max: float = 160.0
     """Samples that are learned at once, at most: a change shorter than a block is scored before any
     of it is learned."""
     block_share: float = 0.125
@@ -104,8 +140,9 @@ class LearningParams(msgspec.Struct, frozen=True, kw_only=True):
     gate_odd: float = 30.0
     """Evidence (as a ratio) above which a full block waits a little longer before it is learned:
     what is chance has passed by then, what is sickness has reached the gate."""
-    patience: float = 16.0
-    """Samples that it waits at most. Waiting selects no samples, so it makes no false alarms."""
+    patience: float = 1.6
+    """Times its length that a full block waits at most. Waiting selects no samples, so it makes no
+    false alarms."""
     relearn: float = 2.0
     """Times `memory` after which a change that nobody took up is learned all the same."""
     samples_ready: int = 15

@@ -11,7 +11,7 @@ import numpy as np
 
 from immune.columns import Float32, Int32
 from immune.detection.params import LearningParams
-from immune.detection.state import AT, IS_RARE, SIGN, transform
+from immune.detection.state import AT, IS_COUNT, IS_RARE, SIGN, transform
 from immune.vitals import N_METRICS
 
 _MAD = 1.4826  # median absolute deviation to standard deviation
@@ -85,13 +85,16 @@ def shared_shift(values: Float32, block: Float32, peers_min: int) -> Float32:
     """Return how far these peers have moved from their own normal, (8,).
 
     values: (m, k, 8), each peer's samples, NaN where there is none; block: (m, F, 8), their state.
-    The median of the peers, a trimmed mean for rates; 0 for metrics that too few peers tell of.
+    In log(1+x), for counts of their means, for rates their difference. The median of the peers, a
+    trimmed mean for rates; 0 for metrics that too few peers tell of.
     """
     y = transform(values).astype(np.float64)
     count = (~np.isnan(y)).sum(axis=1)
     mean = np.nansum(y, axis=1) / np.maximum(count, 1)
     known = (count >= _SHIFT_SAMPLES) & (block[:, AT["n"]] > 0)
     moved = (mean - block[:, AT["centre"]]) * SIGN
+    typical = np.nansum(values[..., IS_COUNT], axis=1) / np.maximum(count[:, IS_COUNT], 1)
+    moved[:, IS_COUNT] = np.log1p(typical) - np.log1p(block[:, AT["raw"], IS_COUNT])
     shift = np.zeros(N_METRICS, np.float32)
     for j in range(N_METRICS):
         told = np.sort(moved[known[:, j], j])

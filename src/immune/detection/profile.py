@@ -46,12 +46,14 @@ def _metric(metric: Metric, family: Family, s: np.ndarray) -> MetricProfile:
         )
     y = float(s[AT["centre"]])
     spread = 1 / max(float(s[AT["inverse"]]), 1e-6)
-    centre = -y if metric is Metric.INTERVAL_S else y
-    low, median, high = sorted(natural(metric, y + q * spread) for q in (-_Z99, 0.0, _Z99))
     mean = float(s[AT["raw"]])
     dispersion = float(s[AT["raw_var"]]) / mean if mean > 0 else 1.0
     if family is Family.COUNT:
         low, median, high = count_quantiles(mean, dispersion, (0.01, 0.5, 0.99))
+        centre, spread = math.log1p(mean), math.sqrt(dispersion * mean) / (1 + mean)
+    else:
+        low, median, high = sorted(natural(metric, y + q * spread) for q in (-_Z99, 0.0, _Z99))
+        centre = -y if metric is Metric.INTERVAL_S else y
     return MetricProfile(
         metric=metric.label,
         samples=n,

@@ -9,7 +9,10 @@ import numpy as np
 from immune.columns import Bool, CallColumns, Float64, Int32, Int64
 from immune.detection.grouping import Indices, Runs, grown
 from immune.detection.rule_params import RepetitionParams
+from immune.detection.stamps import Stamps, stamps, times
 
+_STAMP_S = 0.002
+"""A call may seem older than it is, by half of this."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -52,14 +55,17 @@ class RecentCalls:
         self._call = np.zeros((0, length), np.int32)
         """2·(place + 1) + ok; 0 where there was no call."""
         self._same = np.zeros((0, length), np.int32)
-        self._at = np.full((0, length), -np.inf)
+        self._stamp: Stamps = np.zeros((0, length), np.uint32)
+        self._latest = np.zeros(0)
+        """End of the step with the latest call."""
         self._head = np.zeros(0, np.int64)
 
     def grow(self, agents: int) -> None:
         """Make room for `agents` codes."""
         self._call = grown(self._call, agents, 0)
         self._same = grown(self._same, agents, 0)
-        self._at = grown(self._at, agents, -np.inf)
+        self._stamp = grown(self._stamp, agents, 0)
+        self._latest = grown(self._latest, agents, 0)
         self._head = grown(self._head, agents, 0)
 
     def observe(self, runs: Runs, place: Int64, ok: Bool, same: Int32, at: Float64) -> None:
@@ -75,26 +81,30 @@ class RecentCalls:
             place, ok, same, at = place[late], ok[late], same[late], at[late]
         self._call[who, where] = 2 * (place + 1) + ok
         self._same[who, where] = same
-        self._at[who, where] = at
+        self._stamp[who, where] = stamps(at)
+        np.maximum.at(self._latest, who, at)
         ends = runs.slot[runs.last]
         self._head[ends] = (self._head[ends] + length) % self._length
 
     def since(self, agent: int, since: float) -> Calls:
-        """Return the agent's calls since then."""
+        """Return the agent's calls since then, to the millisecond."""
         order = (self._head[agent] + np.arange(self._length)) % self._length
-        order = order[(self._at[agent, order] >= since) & (self._call[agent, order] > 0)]
+        order = order[self._call[agent, order] > 0]
+        at = times(self._stamp[agent, order], self._latest[agent])
+        lately = at >= since - _STAMP_S
+        order, at = order[lately], at[lately]
         call = self._call[agent, order]
         return Calls(
             (call // 2 - 1).astype(np.intp),
             call % 2 == 1,
             self._same[agent, order].astype(np.int64),
-            self._at[agent, order],
+            at,
         )
 
     def forget(self, agent: int) -> None:
         """Drop the agent's calls."""
         self._call[agent] = 0
-        self._at[agent] = -np.inf
+        self._latest[agent] = 0
 
 
 def same_calls(calls: CallColumns) -> Int32:

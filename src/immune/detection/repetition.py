@@ -35,16 +35,16 @@ class Repetition:
         self._calls = np.zeros((0, cycles), np.uint64)
         """The last calls, latest first; 0 where unknown."""
         self._results = np.zeros((0, cycles), np.uint64)
-        self._linked = np.zeros((0, cycles), np.int64)
+        self._linked = np.zeros((0, cycles), np.int32)
         """For each cycle, calls in a row that were equal to the one a cycle before."""
         self._at = np.zeros(0)
         """End of the last step with a call."""
         self._session = np.zeros(0, np.int64)
         self._since = np.zeros(0)
         """End of the step where the streak began."""
-        self._next = np.zeros(0, np.int64)
+        self._next = np.zeros(0, np.int32)
         """Calls that the streak must have to be told again; 0 if it was not told."""
-        self._accepted = np.zeros(0, np.int64)
+        self._accepted = np.zeros(0, np.int32)
         """Repeats that a person called normal for this agent."""
 
     def observe(self, columns: VitalColumns) -> list[Hit]:

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from immune.columns import Float32, Float64
-from immune.detection.grouping import Indices, Runs
+from immune.detection.grouping import Indices, Runs, grown
+from immune.detection.stamps import stamps, times
 from immune.vitals import N_METRICS, Metric
 
 _SCALE = np.ones(N_METRICS, np.float32)
@@ -27,26 +28,23 @@ def _values(logs: npt.NDArray[np.float16]) -> Float32:
 class Ring:
     """`length` samples per stream: times and eight values.
 
-    An agent's memory is mostly this, so it is kept small. Times are whole milliseconds modulo 2^32,
-    told apart by the latest one: right for samples less than 49 days older than that. Values are
-    log(1 + x) in half precision, to within half a per cent; a scan for the onset asks for no more.
+    An agent's memory is mostly this, so it is kept small: times are stamps, values are log(1 + x)
+    in half precision, to within half a per cent; a scan for the onset asks for no more.
     """
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._ms = np.zeros((0, length), np.uint32)
+        self._stamps = np.zeros((0, length), np.uint32)
         self._latest: Float64 = np.zeros(0)
         self._logs = np.zeros((0, length, N_METRICS), np.float16)
         self._count = np.zeros(0, np.int64)
 
     def grow(self, capacity: int) -> None:
         """Make room for `capacity` streams."""
-        more = capacity - len(self._count)
-        self._ms = np.concatenate([self._ms, np.zeros((more, self._length), np.uint32)])
-        self._latest = np.concatenate([self._latest, np.zeros(more)])
-        blank = np.zeros((more, self._length, N_METRICS), np.float16)
-        self._logs = np.concatenate([self._logs, blank])
-        self._count = np.concatenate([self._count, np.zeros(more, np.int64)])
+        self._stamps = grown(self._stamps, capacity, 0)
+        self._latest = grown(self._latest, capacity, 0)
+        self._logs = grown(self._logs, capacity, 0)
+        self._count = grown(self._count, capacity, 0)
 
     def clear(self, row: int) -> None:
         """Forget the stream's samples."""
@@ -58,7 +56,7 @@ class Ring:
         logs = np.log1p(values * _SCALE).astype(np.float16)
         for part, streams in Runs.of(rows).rounds():
             place = self._count[streams] % self._length
-            self._ms[streams, place] = _milliseconds(at[part])
+            self._stamps[streams, place] = stamps(at[part])
             self._latest[streams] = np.maximum(self._latest[streams], at[part])
             self._logs[streams, place] = logs[part]
             self._count[streams] += 1
@@ -67,22 +65,11 @@ class Ring:
         """Return the stream's samples, oldest first: times (n,) and values (n, 8)."""
         count = int(self._count[row])
         places = np.arange(max(count - self._length, 0), count) % self._length
-        at = self._times(np.array([row]), self._ms[None, row, places])[0]
-        return at, _values(self._logs[row, places])
+        return times(self._stamps[row, places], self._latest[row]), _values(self._logs[row, places])
 
     def of(self, rows: Indices) -> tuple[Float64, Float32]:
         """Return (m, length) times and (m, length, 8) values in no order, NaN where empty."""
         empty = np.arange(self._length) >= self._count[rows, None]
-        at = np.where(empty, np.nan, self._times(rows, self._ms[rows]))
+        at = np.where(empty, np.nan, times(self._stamps[rows], self._latest[rows, None]))
         values = np.where(empty[..., None], np.float32(np.nan), _values(self._logs[rows]))
         return at, values
-
-    def _times(self, rows: Indices, ms: npt.NDArray[np.uint32]) -> Float64:
-        latest = self._latest[rows]
-        ago = (_milliseconds(latest)[:, None] - ms).astype(np.float64)
-        times: Float64 = latest[:, None] - ago / 1000.0
-        return times
-
-
-def _milliseconds(at: Float64) -> npt.NDArray[np.uint32]:
-    return (np.round(at * 1000.0).astype(np.int64) & 0xFFFFFFFF).astype(np.uint32)

@@ -114,7 +114,7 @@ class Sentinel:
         """Score one vital each of these streams, and follow those that need it."""
         suspicion, quarantine = self._thresholds(streams)
         at = columns.at[part]
-        evidence, _ = self._learner.observe(streams, at, columns.values[part], quarantine)
+        evidence = self._learner.observe(streams, at, columns.values[part], quarantine)
         ready = self._learner.seen[streams] >= self._params.learning.samples_ready
         of_interest = (ready & (evidence >= suspicion)) | self._watched[streams]
         for i in np.flatnonzero(of_interest).tolist():
@@ -310,9 +310,10 @@ class Sentinel:
         rows = self._learner.streams_of_agent(agent_id)
         return float(self._learner.kernel.evidence(rows)[0].max(initial=0.0))
 
-    def levels(self) -> Levels:
-        """Return where every stream stands."""
-        rows = self._learner.streams.used()
+    def levels(self, agent_id: str | None = None) -> Levels:
+        """Return where every stream stands, or those of one agent."""
+        learner = self._learner
+        rows = learner.streams.used() if agent_id is None else learner.streams_of_agent(agent_id)
         suspicion, quarantine = self._thresholds(rows)
         evidence, _ = self._learner.kernel.evidence(rows)
         return Levels(

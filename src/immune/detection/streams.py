@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from immune.columns import KINDS, Int32, VitalColumns
-from immune.detection.grouping import Indices, grown
+from immune.detection.grouping import Indices, grown, slots_of
 
 
 class Streams:
@@ -17,7 +17,9 @@ class Streams:
     def __init__(self) -> None:
         self._table: Int32 = np.full((0, len(KINDS)), -1, np.int32)
         self._free: list[int] = []
+        """Rows of agents that are gone."""
         self._top = 0
+        """Rows from here on were never used."""
         self.agent: Int32 = np.zeros(0, np.int32)
         """Agent code of each row; 0 where the row is free."""
         self.kind: Int32 = np.zeros(0, np.int32)
@@ -46,7 +48,10 @@ class Streams:
         self._table = grown(self._table, int(columns.agent.max(initial=0)) + 1, -1)
         rows = self._table[columns.agent, columns.kind].astype(np.intp)
         fresh = []
-        for i in np.flatnonzero(rows < 0).tolist():
+        unknown = np.flatnonzero(rows < 0)
+        if len(unknown):
+            self._make_room(len(np.unique(slots_of(columns)[unknown])))
+        for i in unknown.tolist():
             agent, kind = int(columns.agent[i]), int(columns.kind[i])
             if self._table[agent, kind] < 0:
                 fresh.append(self.open(agent, kind))
@@ -56,18 +61,20 @@ class Streams:
     def open(self, agent: int, kind: int) -> int:
         """Give an agent and kind that have none a row."""
         self._table = grown(self._table, agent + 1, -1)
-        if not self._free:
-            before = len(self.agent)
-            self.agent, self.kind = (
-                grown(self.agent, before + 1, 0),
-                grown(self.kind, before + 1, 0),
-            )
-            self._free.extend(range(len(self.agent) - 1, before - 1, -1))
+        self._make_room(1)
         self.n_agents += bool((self._table[agent] < 0).all())
-        row = self._table[agent, kind] = self._free.pop()
-        self._top = max(self._top, row + 1)
+        if self._free:
+            row = self._free.pop()
+        else:
+            row, self._top = self._top, self._top + 1
+        self._table[agent, kind] = row
         self.agent[row], self.kind[row] = agent, kind
         return row
+
+    def _make_room(self, more: int) -> None:
+        """Make room for so many rows more, all at once."""
+        size = self._top + more - len(self._free)
+        self.agent, self.kind = grown(self.agent, size, 0), grown(self.kind, size, 0)
 
     def close(self, agent: int) -> Indices:
         """Free the agent's rows; return them."""

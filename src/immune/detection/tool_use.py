@@ -29,16 +29,16 @@ class ToolUse:
         self._params = params
         self._pair = np.zeros(0, np.int64)
         """Agent << 32 | tool, ascending."""
-        self._place = np.zeros(0, np.int64)
+        self._place = np.zeros(0, np.int32)
         """Of each pair; the columns below are by place."""
         self._free: list[int] = []
         self._used = 0
-        self._agent = np.zeros(0, np.int64)
+        self._agent = np.zeros(0, np.int32)
         self._tool = np.zeros(0, np.int32)
         self._first = np.zeros(0)
         self._last = np.zeros(0)
-        self._calls = np.zeros(0)
-        self._failed = np.zeros(0)
+        self._calls = np.zeros(0, np.float32)
+        self._failed = np.zeros(0, np.float32)
         self._tools_of = np.zeros(0, np.int32)
         """Tools of each agent."""
 
@@ -66,7 +66,7 @@ class ToolUse:
         if not len(self._pair):
             return np.full(len(pair), -1, np.int64)
         i = np.minimum(np.searchsorted(self._pair, pair), len(self._pair) - 1)
-        return np.where(self._pair[i] == pair, self._place[i], -1)
+        return np.where(self._pair[i] == pair, self._place[i], -1).astype(np.int64)
 
     def _open(self, pair: Int64, at: Float64) -> None:
         new, first = np.unique(pair, return_index=True)
@@ -178,4 +178,4 @@ class ToolUse:
         return slice(int(ends[0]), int(ends[1]))
 
     def _of(self, agent: int) -> Int64:
-        return self._place[self._span(agent)]
+        return self._place[self._span(agent)].astype(np.int64)
