@@ -85,7 +85,7 @@ def incident(
         ladder=(Rung(Action.RESET_MEMORY, expected="forgets"), Rung(Action.CLONE_AGENT, asks=True)),
         covered=(Action.RESET_MEMORY,),
         current=Action.RESET_MEMORY,
-        probation=Probation(f"inc-{number}/1", Action.RESET_MEMORY, NOW, NOW + 60),
+        probation=Probation(f"inc-{number}/1", Action.RESET_MEMORY, NOW),
         baseline=PROFILE,
         members=("agent-2",),
     )

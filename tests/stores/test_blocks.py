@@ -13,6 +13,7 @@ from immune.stores.telemetry_blocks import (
     decode,
     encode,
     join,
+    parts,
     to_block,
     to_columns,
 )
@@ -56,18 +57,22 @@ def packed(batch: list[Vital], names: Names) -> Block:
     )
 
 
-@given(st.lists(vitals, min_size=1, max_size=4))
+@given(st.lists(vitals, min_size=1, max_size=4), st.integers(1, 20))
 @settings(max_examples=60, deadline=None)
-def test_sorting_by_agent_keeps_every_vital(batches: list[list[Vital]]) -> None:
-    """Each agent's block holds its vitals in order of time, as they were."""
+def test_sorting_by_agent_keeps_every_vital(batches: list[list[Vital]], rows: int) -> None:
+    """Each agent's block holds its vitals in order of time, as they were, whatever the parts."""
     names = Names()
-    joined = join([packed(batch, names) for batch in batches])
+    blocks = [packed(batch, names) for batch in batches]
+    joined = join(blocks)
     everything = [vital for batch in batches for vital in batch]
     assert to_vitals(to_columns(joined), names) == everything
-    found = {
-        names.agents.text(agent): to_vitals(to_columns(decode(encode(block))), names)
-        for agent, block in by_agent(joined)
-    }
+    cut = [
+        (names.agents.text(agent), to_vitals(to_columns(decode(encode(block))), names))
+        for part in parts(blocks, rows)
+        for agent, block in by_agent(part)
+    ]
+    found = dict(cut)
+    assert len(found) == len(cut)
     assert found == {
         agent: sorted((v for v in everything if v.agent_id == agent), key=lambda v: v.at)
         for agent in {v.agent_id for v in everything}

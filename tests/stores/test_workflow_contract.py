@@ -247,15 +247,17 @@ EVENTS: list[e.AnyEvent] = [
     e.Rejected(at=NOW, who="ana", version=3),
     e.Overdue(at=NOW, contact=1, approval_deadline_at=NOW),
     e.HealNow(at=NOW, action=Action.CLONE_AGENT),
-    e.Applied(at=NOW, key="inc-1/1", action=Action.WAIT, stale_at=NOW),
+    e.Applied(at=NOW, key="inc-1/1", action=Action.WAIT),
     e.Failed(at=NOW, key="inc-1/1", action=Action.WAIT, approval_deadline_at=NOW),
     e.Unreachable(at=NOW, key="inc-1/1", action=Action.WAIT),
     e.Verified(at=NOW, fresh_steps=6),
     e.Relapsed(at=NOW, fresh_steps=6, approval_deadline_at=NOW),
-    e.Stale(at=NOW, stale_at=NOW),
+    e.Stale(at=NOW),
+    e.Resumed(at=NOW),
     e.FindingAdded(at=NOW, finding=c.FINDING, diagnosis=c.DIAGNOSIS),
-    e.Released(at=NOW, verdict=e.Verdict.NEW_NORMAL, stale_at=NOW),
+    e.Released(at=NOW, verdict=e.Verdict.NEW_NORMAL),
     e.Absorbed(at=NOW, by="inc-2"),
+    e.Acknowledged(at=NOW, who="ann"),
 ]
 
 EFFECTS: list[fx.AnyEffect] = [
@@ -264,6 +266,8 @@ EFFECTS: list[fx.AnyEffect] = [
     fx.EndTreatments(key="3", agent_id="a", incident_id="inc-1"),
     fx.SetBaseline(key="4", agent_id="a", order=fx.BaselineOrder.LEARN),
     fx.Notify(key="5", agent_id="a", topic=fx.Topic.OVERDUE, incident_id="inc-1", text="é"),
+    fx.LiftTreatment(key="6", agent_id="a", treatment_id="inc-1/1"),
+    fx.KeepTreatment(key="7", agent_id="a", treatment_id="inc-1/1"),
 ]
 
 

@@ -7,7 +7,7 @@ costs one row of SQL. Codes in a block are those of the file's own names (see `t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -129,8 +129,9 @@ def take(block: Block, rows: Rows) -> Block:
 
     calls = np.frombuffer(block.calls, CALL)
     if len(calls):
-        first = np.searchsorted(calls["row"], rows, "left")
-        count = np.searchsorted(calls["row"], rows, "right") - first
+        row = calls["row"].copy()  # in one piece it is searched faster
+        first = np.searchsorted(row, rows, "left")
+        count = np.searchsorted(row, rows, "right") - first
         starts = np.repeat(first - np.cumsum(count) + count, count)
         calls = calls[starts + np.arange(count.sum())]
         calls["row"] = np.repeat(np.arange(len(rows)), count)
@@ -174,11 +175,26 @@ def join(blocks: Sequence[Block]) -> Block:
     )
 
 
-def by_agent(block: Block) -> list[tuple[int, Block]]:
-    """Cut a block into one for each agent, each in order of `at`."""
-    records = block.rows()
-    order = np.lexsort((records["at"], records["agent"]))
-    block = take(block, order)
+def parts(blocks: Sequence[Block], rows: int) -> Iterator[Block]:
+    """All vitals of `blocks` in order of agent and `at`, in parts of whole agents.
+
+    A part holds about `rows` vitals, so that no more than that is ever copied at once.
+    """
+    agents = [block.rows()["agent"].copy() for block in blocks]
+    ordered = np.sort(np.concatenate(agents))
+    # several edges are one where an agent has more vitals than a part
+    edges = np.unique(ordered[[*range(rows - 1, len(ordered) - 1, rows), -1]])
+    for begin, end in zip([-1, *edges[:-1].tolist()], edges.tolist(), strict=True):
+        wanted = [(a > begin) & (a <= end) for a in agents]
+        part = join(
+            [take(block, np.flatnonzero(w)) for block, w in zip(blocks, wanted, strict=True)]
+        )
+        records = part.rows()
+        yield take(part, np.lexsort((records["at"], records["agent"])))
+
+
+def by_agent(block: Block) -> Iterator[tuple[int, Block]]:
+    """Cut a block that is in order of agent into one for each."""
     agents = block.rows()["agent"]
     edges = np.flatnonzero(np.diff(agents)) + 1
     starts = np.concatenate(([0], edges))
@@ -198,8 +214,15 @@ def by_agent(block: Block) -> list[tuple[int, Block]]:
         part = None if texts is None else texts[start:end]
         return part if part and any(part) else None
 
-    return [
-        (
+    for agent, a, b, c, d in zip(
+        agents[starts].tolist(),
+        starts.tolist(),
+        ends.tolist(),
+        call_starts.tolist(),
+        call_ends.tolist(),
+        strict=True,
+    ):
+        yield (
             agent,
             Block(
                 block.records[a * size : b * size],
@@ -209,12 +232,3 @@ def by_agent(block: Block) -> list[tuple[int, Block]]:
                 cut(block.trace_ids, a, b),
             ),
         )
-        for agent, a, b, c, d in zip(
-            agents[starts].tolist(),
-            starts.tolist(),
-            ends.tolist(),
-            call_starts.tolist(),
-            call_ends.tolist(),
-            strict=True,
-        )
-    ]

@@ -55,8 +55,8 @@ _PRAGMAS = (
     # a commit is in the operating system's hands: it survives SIGKILL, and not every power cut
     "synchronous=NORMAL",
     "wal_autocheckpoint=4000",
-    # batches are appended and read once: 4 MB hold what a commit touches
-    "cache_size=-4000",
+    # batches are appended and read once: there is little to find again
+    "cache_size=-1000",
 )
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from immune.stores.telemetry_blocks import Block, by_agent, decode, encode, join
+from immune.stores.telemetry_blocks import Block, by_agent, decode, encode, parts
 from immune.stores.telemetry_file import roll_block, transaction
 
 
@@ -33,10 +33,13 @@ class TelemetryRetention(msgspec.Struct, frozen=True, kw_only=True):
     unsorted_rows_max: int = 1_000_000
     """Rows that may wait to be sorted whatever their age: each read looks through all of them."""
     slice_rows: int = 50_000
-    """Rows sorted or removed in one slice (at least one batch or chunk): about a tenth of a second
+    """Rows sorted or removed in one slice (at least one batch or chunk): about a fifth of a second
     that appends may have to wait."""
-    slice_chunks: int = 2_000
-    """Chunks and sums removed in one slice, for the same reason."""
+    part_rows: int = 4_000
+    """Rows of a slice that are sorted at a time: what is copied of them takes memory."""
+    slice_chunks: int = 10_000
+    """Chunks and sums removed in one slice, for the same reason as `slice_rows`: a slice sorted
+    may make one of every five rows, and as many must go as come."""
     slices: int = 20
     """Slices in one sweep at most, with appends in between."""
 
@@ -66,9 +69,8 @@ def _sort(db: sqlite3.Connection, retention: TelemetryRetention, now: float) -> 
     # however often we are called, wait for twice the time and take what is older than once
     if oldest is None or (oldest[0] > now - 2 * retention.settle_s and not hurry):
         return False
-    first_run, rows, last = None, 0, 0
     blocks: list[Block] = []
-    taken = 0
+    first_run, rows, last, taken = 0, 0, 0, 0
     for batch, run, received_at, count, body in db.execute(
         "SELECT id, run, received_at, rows, body FROM batches ORDER BY id"
     ):
@@ -79,32 +81,46 @@ def _sort(db: sqlite3.Connection, retention: TelemetryRetention, now: float) -> 
         blocks.append(decode(body))
     if not blocks:
         return False
-    block = join(blocks)
-    chunks = []
-    for agent, part in by_agent(block):
-        at = part.rows()["at"]
-        step_ids = sum(step_id is not None for step_id in part.step_ids or ())
-        body = encode(part)
-        chunks.append((first_run, agent, float(at[0]), float(at[-1]), len(at), step_ids, body))
-    sums = roll_block(block)
+    grown = -taken
+    with transaction(db):
+        for part in parts(blocks, retention.part_rows):
+            grown += _insert_chunks(db, first_run, part)
+            _insert_rollups(db, first_run, part)
+        db.execute("DELETE FROM batches WHERE id <= ?", (last,))
+        _add_raw_bytes(db, grown)
+    return True
+
+
+def _insert_chunks(db: sqlite3.Connection, run: int, part: Block) -> int:
+    """Write each agent's vitals of a part as one chunk; return the bytes of all."""
+    size = 0
+    rows = []
+    for agent, block in by_agent(part):
+        at = block.rows()["at"]
+        step_ids = sum(step_id is not None for step_id in block.step_ids or ())
+        body = encode(block)
+        rows.append((run, agent, float(at[0]), float(at[-1]), len(at), step_ids, body))
+        size += len(body)
+    db.executemany(
+        "INSERT INTO chunks (run, agent, first_at, last_at, rows, step_ids, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+    return size
+
+
+def _insert_rollups(db: sqlite3.Connection, run: int, part: Block) -> None:
+    """Add up each agent's minutes of a part."""
+    sums = roll_block(part)
     starts = np.flatnonzero(np.diff(sums["agent"], prepend=-1))
     ends = np.append(starts[1:], len(sums))
-    rollups = [
-        (first_run, int(part["agent"][0]), int(part["minute"][-1]), part.tobytes())
-        for part in (sums[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
-    ]
-    with transaction(db):
-        db.executemany(
-            "INSERT INTO chunks (run, agent, first_at, last_at, rows, step_ids, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            chunks,
-        )
-        db.executemany(
-            "INSERT INTO rollups (run, agent, last_minute, body) VALUES (?, ?, ?, ?)", rollups
-        )
-        db.execute("DELETE FROM batches WHERE id <= ?", (last,))
-        _add_raw_bytes(db, sum(len(chunk[-1]) for chunk in chunks) - taken)
-    return True
+    db.executemany(
+        "INSERT INTO rollups (run, agent, last_minute, body) VALUES (?, ?, ?, ?)",
+        (
+            (run, int(own["agent"][0]), int(own["minute"][-1]), own.tobytes())
+            for own in (sums[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
+        ),
+    )
 
 
 def _drop_chunks(db: sqlite3.Connection, retention: TelemetryRetention, before: float) -> int:
