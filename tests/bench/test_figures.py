@@ -11,6 +11,7 @@ import pytest
 from immune.bench import benches, run_bench
 from immune.bench.figures import Figure, Report, at_least, at_most
 from immune.bench.naive import NaiveSentinel
+from immune.bench.options import Options
 from immune.columns import Names, from_vitals
 from immune.errors import NotFound
 from immune.vitals import Vital
@@ -62,7 +63,7 @@ def test_the_report_prints_what_it_promises() -> None:
 def test_an_unknown_benchmark_is_refused_with_the_known_ones() -> None:
     """The error lists what there is."""
     with pytest.raises(NotFound, match="loop"):
-        run_bench("nothing")
+        run_bench("nothing", Options())
     assert "loop" in benches()
 
 

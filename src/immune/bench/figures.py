@@ -26,6 +26,8 @@ class Figure(msgspec.Struct, frozen=True):
     sense: Sense
     rival: float | None = None
     """The same number of the rival named in `name` or in the benchmark's description."""
+    note: str = ""
+    """How sure it is and of how much it tells: an interval, an exposure."""
 
     @property
     def passed(self) -> bool:
@@ -38,17 +40,27 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 def at_most(
-    name: str, value: float | None, threshold: float, unit: str, rival: float | None = None
+    name: str,
+    value: float | None,
+    threshold: float,
+    unit: str,
+    rival: float | None = None,
+    note: str = "",
 ) -> Figure:
     """A figure that is good when small."""
-    return Figure(name, value, unit, threshold, Sense.AT_MOST, rival)
+    return Figure(name, value, unit, threshold, Sense.AT_MOST, rival, note)
 
 
 def at_least(
-    name: str, value: float | None, threshold: float, unit: str, rival: float | None = None
+    name: str,
+    value: float | None,
+    threshold: float,
+    unit: str,
+    rival: float | None = None,
+    note: str = "",
 ) -> Figure:
     """A figure that is good when large."""
-    return Figure(name, value, unit, threshold, Sense.AT_LEAST, rival)
+    return Figure(name, value, unit, threshold, Sense.AT_LEAST, rival, note)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -69,10 +81,12 @@ class Report(msgspec.Struct, frozen=True):
             {
                 "bench": self.bench,
                 "quick": self.quick,
-                "figures": [
-                    {**msgspec.structs.asdict(figure), "pass": figure.passed}
-                    for figure in self.figures
-                ],
+                "figures": [_row(figure) for figure in self.figures],
                 "pass": self.passed,
             }
         )
+
+
+def _row(figure: Figure) -> dict[str, str | float | None]:
+    row = {**msgspec.structs.asdict(figure), "pass": figure.passed}
+    return row if figure.note else {k: v for k, v in row.items() if k != "note"}

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from immune.bench.figures import Figure, Report, at_least, at_most
 from immune.bench.loop_runs import Outcome, run_alone, run_one
+from immune.bench.options import Options
 from immune.bench.scale import scale_figures
 from immune.bench.startup import startup_figures
 from immune.healing.actions import DISRUPTION, Action
@@ -21,11 +22,14 @@ NOISES = ("real", "calm", "clustered")
 RETRIES = "high_retry_rate"
 MILD = ("latency_spike", "tool_loop", "token_explosion", RETRIES)
 
-Progress = Callable[[str], None]
+SEEDS = tuple(range(1, 21))
+QUICK_SEEDS = (1, 2)
 
 
-def run(*, quick: bool, seeds: Sequence[int], progress: Progress) -> Report:
-    """Run all parts; `seeds` are the seeds of the healthy and the sick runs."""
+def run(options: Options) -> Report:
+    """Run all parts; the seeds are those of the healthy and the sick runs."""
+    quick = options.quick
+    seeds = options.seeds or (QUICK_SEEDS if quick else SEEDS)
     figures: list[Figure] = []
     parts: list[tuple[str, Callable[[bool, Sequence[int]], Iterable[Figure]]]] = [
         ("healthy fleets", _healthy),
@@ -38,8 +42,9 @@ def run(*, quick: bool, seeds: Sequence[int], progress: Progress) -> Report:
         ("start", lambda quick, seeds: startup_figures(quick)),
     ]
     for name, part in parts:
-        progress(name)
-        figures += part(quick, seeds)
+        if options.wants(name):
+            options.progress(name)
+            figures += part(quick, seeds)
     return Report("loop", quick, figures)
 
 

@@ -29,11 +29,27 @@ def bench(
             show_default=False,
         ),
     ] = None,
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="PART", help="Run the parts whose name begins so.", show_default=False
+        ),
+    ] = "",
+    agent_hours: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            metavar="H",
+            help="Exposure of each healthy workload of `detection`.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Measure; exit with 1 where a figure falls short of its threshold."""
     from rich.console import Console
 
     from immune.bench import benches, run_bench
+    from immune.bench.options import Options
     from immune.cli.logs import faults_only
     from immune.cli.show import console, table
 
@@ -45,10 +61,14 @@ def bench(
     with errors.status(name) as status:
         report = run_bench(
             name,
-            quick=quick,
-            seeds=_seeds(seeds),
-            data=None if data is None else str(data),
-            progress=lambda part: status.update(f"{name}: {part}"),
+            Options(
+                quick=quick,
+                seeds=_seeds(seeds),
+                data=data,
+                only=only,
+                agent_hours=agent_hours,
+                progress=lambda part: status.update(f"{name}: {part}"),
+            ),
         )
     if json:
         print(report.to_json().decode())
@@ -64,7 +84,7 @@ def tell(report: Report) -> None:
 
     console.print(
         table(
-            ("figure", "value", "threshold", "rival", ""),
+            ("figure", "value", "threshold", "rival", "", ""),
             [_row(figure) for figure in report.figures],
             right="value rival",
         )
@@ -85,6 +105,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
         f"{sense} {figure.threshold:g} {figure.unit}",
         "" if figure.rival is None else _number(figure.rival),
         "" if figure.passed else "SHORT",
+        figure.note,
     )
 
 

@@ -1,0 +1,1 @@
+"""What the system would have said of recorded vitals, one at a time."""

@@ -1,0 +1,1 @@
+"""What others would use on the same samples: the naive rules, and river's detectors."""
