@@ -10,6 +10,11 @@ import pytest
 import structlog
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--shots``: the tests of the page write the docs' pictures anew."""
+    parser.addoption("--shots", action="store_true", help="write docs/images/*.png anew")
+
+
 @pytest.fixture(autouse=True)
 def _own_log() -> Generator[None]:
     """Each test logs to where it is captured, whatever a command set up before."""

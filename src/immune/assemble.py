@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from immune import __version__
+from immune.admission import Admission
+from immune.approvals import Approvals
 from immune.casework import Casework
 from immune.clock import Clock
 from immune.columns import Names
@@ -12,10 +15,13 @@ from immune.desk import OperatorDesk
 from immune.detection import BaselineLearner, Sentinel
 from immune.detection.fleet import FleetWatch
 from immune.diagnosis.diagnostician import Diagnostician
+from immune.errands import Errands
 from immune.fleetwork import Fleetwork
 from immune.healing.healer import Healer
+from immune.liftings import Liftings
 from immune.memory import ImmuneMemory
 from immune.modes import Modes
+from immune.notices import Notices
 from immune.orchestrator import ImmuneSystemOrchestrator
 from immune.ports import AgentLink, Notifier, TelemetryStore, WorkflowStore
 from immune.probations import Probations
@@ -23,6 +29,7 @@ from immune.quarantine import QuarantineController
 from immune.relay import OutboxRelay
 from immune.savings import Savings
 from immune.settings import Settings
+from immune.supervisor import Supervisor
 from immune.telemetry import TelemetryCollector
 from immune.views import Views
 
@@ -47,35 +54,19 @@ def assemble(
     telemetry: TelemetryStore,
     link: AgentLink,
     notifier: Notifier,
+    identity_rules: Mapping[str, str] | None = None,
 ) -> System:
-    """Build the system on opened stores; nothing runs yet."""
-    collector = TelemetryCollector(telemetry, names, clock, settings.intake)
+    """Build the system on opened stores; nothing runs yet.
+
+    `identity_rules`: agent id -> the rule that its spans were recognised by, as it grows; None
+    where no spans are taken.
+    """
+    supervisor = Supervisor(clock)
+    collector = TelemetryCollector(telemetry, names, clock, settings.intake, supervisor)
     learner = BaselineLearner(settings.detection, names)
     sentinel = Sentinel(learner, settings.detection, names)
     quarantine = QuarantineController(settings.brake)
-    casework = Casework(workflow, quarantine, clock)
-    relay = OutboxRelay(
-        workflow=workflow,
-        casework=casework,
-        learner=learner,
-        sentinel=sentinel,
-        link=link,
-        notifier=notifier,
-        clock=clock,
-        cases=settings.cases,
-        outbox=settings.outbox,
-    )
-    probations = Probations(
-        casework=casework,
-        learner=learner,
-        link=link,
-        telemetry=telemetry,
-        workflow=workflow,
-        names=names,
-        clock=clock,
-        cases=settings.cases,
-        params=settings.healing.trial,
-    )
+    casework = Casework(workflow, quarantine, clock, supervisor)
     fleetwork = Fleetwork(
         casework=casework,
         workflow=workflow,
@@ -83,6 +74,39 @@ def assemble(
         sentinel=sentinel,
         watch=FleetWatch(settings.detection.rules.fleet, names),
         clock=clock,
+    )
+    probations = Probations(
+        casework=casework,
+        learner=learner,
+        telemetry=telemetry,
+        workflow=workflow,
+        names=names,
+        clock=clock,
+        cases=settings.cases,
+        params=settings.healing.trial,
+        companions=fleetwork.companions,
+    )
+    liftings = Liftings(
+        casework=casework, probations=probations, learner=learner, link=link, cases=settings.cases
+    )
+    relay = OutboxRelay(
+        workflow=workflow,
+        casework=casework,
+        errands=Errands(
+            casework=casework,
+            liftings=liftings,
+            learner=learner,
+            sentinel=sentinel,
+            link=link,
+            clock=clock,
+            cases=settings.cases,
+            outbox=settings.outbox,
+            applied=probations.begin,
+        ),
+        notices=Notices(notifier, clock, settings.outbox.notices_a_minute),
+        supervisor=supervisor,
+        clock=clock,
+        params=settings.outbox,
     )
     modes = Modes(settings.mode)
     savings = Savings(
@@ -93,20 +117,40 @@ def assemble(
         clock=clock,
         checkpoint_s=settings.store.checkpoint_s,
     )
+    diagnostician = Diagnostician()
+    healer = Healer(settings.healing, ImmuneMemory(settings.healing.memory))
     orchestrator = ImmuneSystemOrchestrator(
         settings=settings,
         clock=clock,
+        supervisor=supervisor,
         workflow=workflow,
         telemetry=telemetry,
         collector=collector,
         learner=learner,
         sentinel=sentinel,
-        diagnostician=Diagnostician(),
-        healer=Healer(settings.healing, ImmuneMemory(settings.healing.memory)),
+        diagnostician=diagnostician,
+        healer=healer,
         quarantine=quarantine,
         modes=modes,
         casework=casework,
+        admission=Admission(
+            settings=settings,
+            clock=clock,
+            workflow=workflow,
+            collector=collector,
+            learner=learner,
+            diagnostician=diagnostician,
+            healer=healer,
+            quarantine=quarantine,
+            modes=modes,
+            casework=casework,
+            probations=probations,
+            fleetwork=fleetwork,
+            link=link,
+        ),
+        approvals=Approvals(casework, settings.cases),
         probations=probations,
+        liftings=liftings,
         fleetwork=fleetwork,
         relay=relay,
         savings=savings,
@@ -115,7 +159,7 @@ def assemble(
     return System(
         orchestrator,
         OperatorDesk(orchestrator),
-        Views(orchestrator, __version__),
+        Views(orchestrator, __version__, {} if identity_rules is None else identity_rules),
         collector,
         names,
     )

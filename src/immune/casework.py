@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
+import structlog
 
 from immune.clock import Clock
-from immune.errors import NotFound, StaleVersion
+from immune.errors import IllegalEvent, NotFound, StaleVersion
 from immune.healing.actions import Healing, Outcome, Treatment, TreatmentState
 from immune.incidents import attempts
 from immune.incidents import events as e
@@ -23,6 +25,9 @@ from immune.incidents.incident import Incident, Subject
 from immune.incidents.step import step
 from immune.ports import IncidentEvent, Unit, WorkflowStore
 from immune.quarantine import Fence, QuarantineController
+from immune.supervisor import Supervisor
+
+log = structlog.get_logger(__name__)
 
 DAY_S = 86_400.0
 
@@ -33,14 +38,20 @@ class Casework:
     """The open incidents of a run, and the only way to change one."""
 
     def __init__(
-        self, workflow: WorkflowStore, quarantine: QuarantineController, clock: Clock
+        self,
+        workflow: WorkflowStore,
+        quarantine: QuarantineController,
+        clock: Clock,
+        supervisor: Supervisor,
     ) -> None:
         self._workflow = workflow
+        self._supervisor = supervisor
         self._quarantine = quarantine
         self._clock = clock
         self._writing = asyncio.Lock()
         self._open: dict[str, Incident] = {}
         self._by_subject: dict[Subject, str] = {}
+        self._ended: dict[str, float] = {}
         self._attempts: dict[str, Healing] = {}
         self._number = 1
         self._cases: dict[str, dict[str, float]] = {}
@@ -61,8 +72,10 @@ class Casework:
                 if attempt.outcome is Outcome.PENDING:
                     self._attempts[incident.id] = attempt
         day_ago = self._clock.time() - DAY_S
-        for incident in await self._workflow.incidents(since=day_ago):
+        for incident in reversed(await self._workflow.incidents(since=day_ago)):
             self._count(incident)
+            if not incident.is_open and not incident.is_fleet:
+                self._ended[incident.agent_id] = incident.updated_at
         for attempt in reversed(await self._workflow.healings(since=day_ago)):
             self._ordered.append(attempt.ordered_at)
         self.treatments = {t.id: t for t in await self._workflow.treatments(open_only=True)}
@@ -87,6 +100,10 @@ class Casework:
         incident_id = self._by_subject.get(subject)
         return None if incident_id is None else self._open[incident_id]
 
+    def ended_at(self, agent_id: str) -> float | None:
+        """When the agent's last case was closed, epoch seconds; None for one that had none."""
+        return self._ended.get(agent_id)
+
     def get(self, incident_id: str) -> Incident:
         """An open incident; raises NotFound."""
         incident = self._open.get(incident_id)
@@ -99,7 +116,7 @@ class Casework:
     ) -> Incident:
         """Write a new incident and the first line of its timeline."""
         async with self._writing:
-            async with self._workflow.unit() as unit:
+            async with self._unit() as unit:
                 await unit.save_incident(incident, 0)
                 line = await unit.append_event(incident, event, event.at)
                 await unit.add_effects(effects, event.at)
@@ -131,7 +148,7 @@ class Casework:
             running = self._attempts.get(incident_id)
             wishes = False
             before = incident
-            async with self._workflow.unit() as unit:
+            async with self._unit() as unit:
                 for event in events:
                     moved, effects = step(incident, event)
                     for attempt in attempts.after(running, incident, moved, event):
@@ -165,6 +182,21 @@ class Casework:
                     self._quarantine.lowered(fence.id, fence.agent_id)
         self._tell(lines, wishes)
         return incident
+
+    async def apply_unless_overtaken(self, incident_id: str, event: e.AnyEvent) -> Incident | None:
+        """Apply an event of ours; None where a person or another task moved the case meanwhile."""
+        try:
+            return await self.apply(incident_id, event)
+        except (IllegalEvent, NotFound) as overtaken:
+            log.info("overtaken", incident_id=incident_id, reason=str(overtaken))
+            return None
+
+    @asynccontextmanager
+    async def _unit(self) -> AsyncIterator[Unit]:
+        """A unit of the store, whose health is shown."""
+        with self._supervisor.watching("workflow store"):
+            async with self._workflow.unit() as unit:
+                yield unit
 
     async def _fences(
         self, unit: Unit, before: Incident, after: Incident, event: e.Event, exempt: bool
@@ -204,12 +236,26 @@ class Casework:
             standing = {known.id for known in self._quarantine.standing(fence.agent_id)}
             if fence.enforced_at is not None and fence.id not in standing:
                 return
-            async with self._workflow.unit() as unit:
+            async with self._unit() as unit:
                 await unit.put_fence(fence)
             if fence.lifted_at is None:
                 self._quarantine.raised(fence)
             else:
                 self._quarantine.lowered(fence.id, fence.agent_id)
+
+    async def put_fences(self, fences: Sequence[Fence], pushes: Sequence[PushFence]) -> None:
+        """Write holds of many agents, or their end, in one transaction with what it wishes for."""
+        async with self._writing:
+            async with self._unit() as unit:
+                for fence in fences:
+                    await unit.put_fence(fence)
+                await unit.add_effects(pushes, self._clock.time())
+            for fence in fences:
+                if fence.lifted_at is None:
+                    self._quarantine.raised(fence)
+                else:
+                    self._quarantine.lowered(fence.id, fence.agent_id)
+        self.outbox_grew.set()
 
     async def push_fence(self, agent_id: str, key: str) -> None:
         """Have the enforcement points told that the agent's fences changed."""
@@ -218,7 +264,7 @@ class Casework:
     async def put_treatment(self, treatment: Treatment, *effects: AnyEffect) -> None:
         """Write a treatment's new state."""
         async with self._writing:
-            async with self._workflow.unit() as unit:
+            async with self._unit() as unit:
                 await unit.put_treatment(treatment)
                 await unit.add_effects(effects, self._clock.time())
             self._keep(treatment)
@@ -227,7 +273,7 @@ class Casework:
 
     async def wish(self, *effects: AnyEffect) -> None:
         """Add to the outbox outside an incident's step."""
-        async with self._writing, self._workflow.unit() as unit:
+        async with self._writing, self._unit() as unit:
             await unit.add_effects(effects, self._clock.time())
         self.outbox_grew.set()
 
@@ -273,6 +319,8 @@ class Casework:
         else:
             self._open.pop(incident.id, None)
             self._by_subject.pop(incident.subject, None)
+            if not incident.is_fleet:
+                self._ended[incident.agent_id] = incident.updated_at
 
     def _tell(self, lines: list[tuple[IncidentEvent, Incident]], wishes: bool) -> None:
         for line, incident in lines:

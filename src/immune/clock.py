@@ -1,7 +1,8 @@
 """The only module that reads time.
 
-`SystemClock` is the machine's; `ManualClock` moves only when told, so that an hour of the whole
-system passes in seconds and every run of it is the same.
+`SystemClock` is the machine's, without its jumps; `ManualClock` moves only when told, so that an
+hour of the whole system passes in seconds and every run of it is the same. A deadline is one number
+everywhere: UTC on a clock that never jumps, so it means the same in memory and in the store.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -17,20 +19,51 @@ class Clock(Protocol):
     """What the drivers know of time."""
 
     def time(self) -> float:
-        """UTC, epoch seconds: for what is stored and shown."""
+        """UTC, epoch seconds; it never goes back, nor ahead of the time that has passed."""
 
     def monotonic(self) -> float:
-        """Seconds that never jump: for what is waited for."""
+        """Seconds since no matter when, in which this process could run."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait; at once for zero or less, after letting other tasks run."""
 
 
+FOLLOWED = 0.05
+"""Share of the time that passes by which `SystemClock` follows a wall clock that was set: an hour
+is made up within a day, and a deadline of 15 minutes is off by 45 s at the most meanwhile."""
+
+
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+"""Linux's clock that goes on while the machine is suspended."""
+
+
+def _passing_s() -> float:
+    """Seconds that pass, while the machine is suspended too where the system counts those."""
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
+
+
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock: the wall's time at the start, and what has passed since.
+
+    Somebody who sets the wall clock (a person, NTP) makes no deadline pass and none wait; the
+    difference is made up slowly, see `FOLLOWED`. For one thread. `wall` and `passing` are the two
+    clocks that it reads.
+    """
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, passing: Callable[[], float] = _passing_s
+    ) -> None:
+        self._wall = wall
+        self._passing = passing
+        self._utc, self._read_at = wall(), passing()
 
     def time(self) -> float:
-        return time.time()
+        read_at = self._passing()
+        passed_s, self._read_at = max(read_at - self._read_at, 0.0), read_at
+        self._utc += passed_s
+        most_s = FOLLOWED * passed_s
+        self._utc += min(max(self._wall() - self._utc, -most_s), most_s)
+        return self._utc
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -42,8 +75,8 @@ class SystemClock:
 class ManualClock:
     """A clock that stands still until `advance` is called.
 
-    `start` is its first reading in epoch seconds; `monotonic` starts at 0. `jump` moves the wall
-    clock alone, as an NTP correction would.
+    `start` is its first reading in epoch seconds; `monotonic` starts at 0. `suspend` lets time pass
+    in which the process could not run.
     """
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
@@ -74,8 +107,8 @@ class ManualClock:
             if not done.done():
                 done.set_result(None)
 
-    def jump(self, seconds: float) -> None:
-        """Move the wall clock, and nothing else."""
+    def suspend(self, seconds: float) -> None:
+        """Move on by `seconds` without a chance for anybody to run: no sleeper comes nearer."""
         self._offset += seconds
 
 

@@ -16,6 +16,7 @@ from immune.healing.actions import Action
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
+from immune.lockdown import Lockdowns
 from immune.modes import Mode
 from immune.orchestrator import ImmuneSystemOrchestrator
 from immune.quarantine import Fence
@@ -41,6 +42,7 @@ class OperatorDesk:
 
     def __init__(self, system: ImmuneSystemOrchestrator) -> None:
         self._system = system
+        self.lockdowns = Lockdowns(system)
 
     async def approve(
         self,
@@ -124,7 +126,6 @@ class OperatorDesk:
             who=who,
             why=why,
             verdict=verdict,
-            stale_at=now + system.settings.cases.stale_s,
         )
         moved = await system.casework.apply(
             decision.incident_id, event, expected_version=decision.version
@@ -136,6 +137,17 @@ class OperatorDesk:
             system.probations.begin(moved)
         await self._label(incident, cause)
         return moved
+
+    async def acknowledge(self, decision: Decision, *, who: str, why: str = "") -> Incident:
+        """Say that somebody is looking at a fleet incident. Raises as `reject` does, and
+        InvalidInput for the case of one agent."""
+        if not self._system.casework.get(decision.incident_id).is_fleet:
+            raise InvalidInput("incident_id", "is of one agent: decide it, there is no other word")
+        return await self._system.casework.apply(
+            decision.incident_id,
+            e.Acknowledged(at=self._now(), who=who, why=why),
+            expected_version=decision.version,
+        )
 
     async def quarantine(self, agent_id: str, *, who: str, why: str) -> Incident | Fence:
         """Fence an agent: its open case if there is one to contain, else a person's hold.
@@ -149,7 +161,9 @@ class OperatorDesk:
         now = self._now()
         incident = system.casework.open_of(agent_id)
         if incident is not None and incident.state in (State.SUSPECTED, State.OBSERVED):
-            return await system.contained(incident, e.QuarantinedByPerson(at=now, who=who, why=why))
+            return await system.admission.contained(
+                incident, e.QuarantinedByPerson(at=now, who=who, why=why)
+            )
         number = sum(f.incident_id is None for f in system.quarantine.standing(agent_id))
         fence = Fence(
             id=f"hold/{agent_id}/{now:.3f}/{number}",
@@ -165,11 +179,11 @@ class OperatorDesk:
         await system.casework.push_fence(agent_id, fence.id)
         return fence
 
-    async def _remember(self, agent_id: str, mode: Mode | None = None) -> None:
+    async def _remember(self, agent_id: str) -> None:
         """Save an agent's row now: somebody has said something about it."""
         system = self._system
         row = system.collector.row(system.collector.names.agents.code(agent_id))
-        own = mode or system.modes.by_agent.get(agent_id)
+        own = system.modes.by_agent.get(agent_id)
         await system.workflow.put_agents([msgspec.structs.replace(row, mode=str(own or ""))])
 
     async def release_hold(self, agent_id: str, *, who: str, why: str = "") -> list[Fence]:
@@ -189,22 +203,31 @@ class OperatorDesk:
             raise NotFound(f"no person's hold stands around {agent_id}")
         return lifted
 
-    async def set_mode(self, mode: Mode, *, agent_type: str = "", agent_id: str = "") -> None:
-        """Set how far the system may go: for all, for a type, or for one agent."""
-        system = self._system
+    async def set_mode(
+        self, mode: Mode | None, *, agent_type: str = "", agent_id: str = ""
+    ) -> None:
+        """Set how far the system may go: for all, for a type, or for one agent.
+
+        None clears the mode of a type or an agent, which then has the wider one again. Raises
+        NotFound for a type or an agent that never reported, InvalidInput for a None for all.
+        """
+        modes = self._system.modes
         if agent_type and agent_id:
             raise InvalidInput("agent_type", "name a type or an agent, not both")
         if agent_id:
             self._known(agent_id)
-            system.modes.by_agent[agent_id] = mode
-            await self._remember(agent_id, mode)
+            _put_mode(modes.by_agent, agent_id, mode)
+            await self._remember(agent_id)
             return
         if agent_type:
-            system.modes.by_type[agent_type] = mode
+            self._known_type(agent_type)
+            _put_mode(modes.by_type, agent_type, mode)
+        elif mode is None:
+            raise InvalidInput("mode", "there is always one for all: name a type or an agent")
         else:
-            system.modes.everywhere = mode
-        stored = {"": system.modes.everywhere, **system.modes.by_type}
-        await system.workflow.put_setting("modes", msgspec.json.encode(stored).decode())
+            modes.everywhere = mode
+        stored = {"": modes.everywhere, **modes.by_type}
+        await self._system.workflow.put_setting("modes", msgspec.json.encode(stored).decode())
 
     async def bulk(
         self, decisions: Sequence[Decision], order: Callable[[Decision], Awaitable[Incident]]
@@ -228,6 +251,14 @@ class OperatorDesk:
         if code is None or not collector.row(code).last_seen_at:
             raise NotFound(f"no agent {agent_id} ever reported")
 
+    def _known_type(self, agent_type: str) -> None:
+        collector = self._system.collector
+        reported = {collector.row(code).agent_type for code in collector.known().tolist()}
+        known = sorted((reported | set(self._system.modes.by_type)) - {""})
+        if agent_type not in known:
+            there = f"known are {', '.join(known)}" if known else "no agent has told its type yet"
+            raise NotFound(f"no agent of type {agent_type} ever reported: {there}")
+
     async def _label(self, incident: Incident, cause: Cause | None) -> None:
         if cause is not None and incident.finding is not None:
             diagnostician = self._system.diagnostician
@@ -236,3 +267,10 @@ class OperatorDesk:
 
     def _now(self) -> float:
         return self._system.clock.time()
+
+
+def _put_mode(modes: dict[str, Mode], name: str, mode: Mode | None) -> None:
+    if mode is None:
+        modes.pop(name, None)
+    else:
+        modes[name] = mode

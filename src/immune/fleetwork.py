@@ -33,6 +33,9 @@ LOOK_ANEW_S = 60.0
 """Seconds between two fresh looks at the members of an open fleet incident: their evidence is set
 to zero, and grows back at once if it still lasts. Old evidence fades too slowly to see the end."""
 
+COMPANIONS = 64
+"""Members of an outage with whom an agent on trial is compared: enough for a median."""
+
 _THAW: dict[e.Verdict | None, Order] = {
     e.Verdict.NEW_NORMAL: "restart",
     e.Verdict.FALSE_ALARM: "learn",
@@ -92,7 +95,25 @@ class Fleetwork:
 
     def explains(self, finding: Finding) -> bool:
         """Whether an open fleet incident explains an agent's finding."""
-        return any(self._watch.explains(fleet, finding) for _, fleet in self._open.values())
+        return self._watch.explains(finding)
+
+    def own_part(self, finding: Finding) -> Finding:
+        """An agent's finding without what the open fleet incidents explain of it."""
+        return self._watch.own_part(finding)
+
+    def companions(self, agent_id: str) -> list[str]:
+        """Some agents that suffer an open outage with this one, and nothing of their own."""
+        members = [
+            self._watch.members_of(fleet)
+            for _, fleet in self._open.values()
+            if fleet.kind == "outage" and self._watch.concerns(fleet, agent_id)
+        ]
+        others = [
+            other
+            for other in sorted({other for some in members for other in some} - {agent_id})
+            if self._casework.open_of(other) is None
+        ]
+        return others[:: max(len(others) // COMPANIONS, 1)]
 
     def holds(self, agent_id: str) -> bool:
         """Whether an open fleet incident holds the agent's baseline still."""
@@ -108,7 +129,7 @@ class Fleetwork:
         self._open[found.subject] = (incident.id, found)
         for agent_id in found.members:
             case = self._casework.open_of(agent_id)
-            if case and case.finding and self._watch.explains(found, case.finding):
+            if case and case.finding and self._watch.explains(case.finding):
                 await self._absorb(case, incident, found.at)
 
     async def _absorb(self, case: Incident, into: Incident, at: float) -> None:

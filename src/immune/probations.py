@@ -1,36 +1,35 @@
 """The watched return: feeds fresh vitals to the trials, and tells the cases how they ended.
 
-A trial belongs to an incident on probation or to a treatment being lifted. Trials live in memory
-only: after a restart each is begun anew and fed from the stored vitals, and stands where it was.
+A trial belongs to an incident on probation or to a treatment being lifted (`liftings` hears how
+that one ended). Trials live in memory only: after a restart each is begun anew and fed from the
+stored vitals, and stands where it was.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
-import structlog
 
 from immune.casework import Casework
 from immune.clock import Clock
-from immune.columns import KIND_CODE, Float64, Names, VitalColumns, from_vitals
+from immune.columns import KIND_CODE, Float32, Float64, Names, VitalColumns, from_vitals
 from immune.detection import BaselineLearner
 from immune.detection.findings import Finding, Source
-from immune.errors import ActionFailed, IllegalEvent, NotFound, Unreachable
 from immune.healing.actions import Treatment, TreatmentState
 from immune.healing.params import TrialParams
-from immune.healing.treatments import due, ended, learns, lift_trial, lifting, settled
+from immune.healing.treatments import lift_trial
 from immune.healing.trial import Trial, TrialState, Verdict
-from immune.incidents import effects as fx
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
-from immune.ports import AgentLink, TelemetryStore, WorkflowStore
+from immune.ports import TelemetryStore, WorkflowStore
 from immune.settings import CaseSettings
 from immune.vitals import Kind, Metric
 
-log = structlog.get_logger(__name__)
+OUTAGE_S = 60.0
+"""Seconds of an outage's other members that an agent on trial is compared with."""
 
 
 @dataclass(slots=True)
@@ -54,24 +53,27 @@ class Probations:
         *,
         casework: Casework,
         learner: BaselineLearner,
-        link: AgentLink,
         telemetry: TelemetryStore,
         workflow: WorkflowStore,
         names: Names,
         clock: Clock,
         cases: CaseSettings,
         params: TrialParams,
+        companions: Callable[[str], Sequence[str]],
     ) -> None:
+        """`companions` names the agents that suffer an open outage together with one."""
         self._casework = casework
         self._learner = learner
-        self._link = link
         self._telemetry = telemetry
         self._workflow = workflow
         self._names = names
         self._clock = clock
         self._cases = cases
         self._params = params
+        self._companions = companions
         self._watches: dict[str, _Watch] = {}
+        self.lift_decided: Callable[[str, Verdict], Awaitable[None]] = _nobody
+        """Called with the treatment's id when the trial of its lifting is over."""
 
     async def load(self) -> None:
         """Begin again, from stored vitals, every trial that was running before a restart."""
@@ -80,7 +82,7 @@ class Probations:
                 self.begin(incident)
         for treatment in list(self._casework.treatments.values()):
             if treatment.state is TreatmentState.LIFTING:
-                await self._begin_lift(treatment)
+                await self.begin_lift(treatment)
         for watch in list(self._watches.values()):
             vitals = await self._telemetry.read(watch.agent_id, kind=watch.kind, since=watch.since)
             if vitals:
@@ -97,7 +99,8 @@ class Probations:
         )
         self._watch(incident, trial, since)
 
-    async def _begin_lift(self, treatment: Treatment) -> None:
+    async def begin_lift(self, treatment: Treatment) -> None:
+        """Watch an agent whose treatment has just been taken back."""
         incident = await self._workflow.incident(treatment.incident_id)
         assert incident is not None
         assert treatment.lifted_at is not None
@@ -154,17 +157,16 @@ class Probations:
             if not fresh.any():
                 continue
             rows, started = rows[fresh], started[fresh]
-            watch.last_fresh_at = max(watch.last_fresh_at, float(columns.at[rows[-1]]))
-            shift = self._learner.peer_shift(watch.agent_id, watch.kind, watch.since)
+            watch.last_fresh_at = max(watch.last_fresh_at, _heard_at(columns, rows))
+            await self._freshened(watch)
+            shift = self._shift(watch, float(columns.at[rows[-1]]))
             watch.state = watch.trial.feed(started, columns.values[rows], shift)
             if watch.state.verdict is not Verdict.UNDECIDED:
                 await self._decided(watch, watch.state, float(columns.at[rows[-1]]))
 
     async def _decided(self, watch: _Watch, state: TrialState, at: float) -> None:
         if watch.treatment_id:
-            await self._lift_decided(watch.treatment_id, state.verdict)
-            if learns(self._casework.treatments_of(watch.agent_id)):
-                self._learner.thaw(watch.agent_id, "discard")
+            await self.lift_decided(watch.treatment_id, state.verdict)
         elif state.verdict is Verdict.CURED:
             await self._tell(watch, e.Verified(at=at, fresh_steps=state.fresh_steps))
         else:
@@ -181,11 +183,25 @@ class Probations:
         if self._watches.get(watch.agent_id) is watch:
             del self._watches[watch.agent_id]
 
-    async def _tell(self, watch: _Watch, event: e.Verified | e.Relapsed | e.Stale) -> None:
-        try:
-            await self._casework.apply(watch.incident_id, event)
-        except (IllegalEvent, NotFound) as overtaken:  # a person ended the probation meanwhile
-            log.info("overtaken", incident_id=watch.incident_id, reason=str(overtaken))
+    def _shift(self, watch: _Watch, at: float) -> Float32:
+        """How far others have moved from their normal meanwhile: that is not this agent's doing."""
+        companions = self._companions(watch.agent_id)
+        # an outage comes and goes at once, so only the last minute tells
+        since = max(watch.since, at - OUTAGE_S) if companions else watch.since
+        return self._learner.peer_shift(watch.agent_id, watch.kind, since, companions)
+
+    async def _freshened(self, watch: _Watch) -> None:
+        """Fresh steps came: a probation that was stale is so no more."""
+        if not watch.treatment_id and self._is_stale(watch):
+            await self._tell(watch, e.Resumed(at=watch.last_fresh_at))
+
+    def _is_stale(self, watch: _Watch) -> bool:
+        incident = self._casework.open_of(watch.agent_id)
+        return incident is not None and incident.probation is not None and incident.probation.stale
+
+    async def _tell(self, watch: _Watch, event: e.AnyEvent) -> None:
+        # a person may have ended the probation meanwhile
+        await self._casework.apply_unless_overtaken(watch.incident_id, event)
 
     async def overdue(self, now: float) -> None:
         """Flag the probations that see no fresh vitals; for silence that is the relapse itself."""
@@ -205,63 +221,25 @@ class Probations:
                         approval_deadline_at=now + self._cases.approval_deadline_s,
                     ),
                 )
-            elif incident.probation is not None and not incident.probation.stale:
-                await self._tell(watch, e.Stale(at=now, stale_at=now + self._cases.stale_s))
-
-    # --- treatments --------------------------------------------------------------------------
-
-    async def lift_due(self, now: float) -> None:
-        """Try to take back the treatments whose agents have stayed well for long enough."""
-        for treatment in due(self._casework.treatments.values(), now):
-            if self._casework.open_of(treatment.agent_id) is not None:
-                continue
-            try:
-                answer = await self._link.lift(
-                    treatment.agent_id, treatment, f"{treatment.id}/lift"
-                )
-            except (Unreachable, ActionFailed) as fault:
-                log.warning("not lifted", treatment=treatment.id, reason=str(fault))
-                later = ended(treatment, now, self._cases.stay_well_s)
-                await self._casework.put_treatment(later)
-                continue
-            on_trial = lifting(treatment, answer.at)
-            await self._casework.put_treatment(on_trial)
-            await self._begin_lift(on_trial)
-            if self._casework.open_of(treatment.agent_id) is not None:
-                await self.superseded(treatment.agent_id)  # it fell ill while we waited
-
-    async def _lift_decided(self, treatment_id: str, verdict: Verdict) -> None:
-        treatment = settled(self._casework.treatments[treatment_id], verdict)
-        if treatment.state is TreatmentState.LIFTED:
-            await self._casework.put_treatment(treatment)
-            return
-        text = f"{treatment.agent_id} fell ill again without {treatment.action}: it is kept"
-        try:
-            await self._link.apply(treatment.agent_id, treatment.action, f"{treatment.id}/again")
-        except (Unreachable, ActionFailed) as fault:
-            # it is not in force, and no row may say so: the sickness gets a case of its own
-            treatment = msgspec.structs.replace(treatment, state=TreatmentState.LIFTED)
-            text = (
-                f"{treatment.agent_id} fell ill again without {treatment.action}, "
-                f"and it could not be ordered again: {fault}"
-            )
-        await self._casework.put_treatment(
-            treatment,
-            fx.Notify(
-                key=f"{treatment.id}/kept",
-                agent_id=treatment.agent_id,
-                topic=fx.Topic.TREATMENT_KEPT,
-                incident_id=treatment.incident_id,
-                text=text,
-            ),
-        )
+            elif not self._is_stale(watch):
+                await self._tell(watch, e.Stale(at=now))
 
     async def superseded(self, agent_id: str) -> None:
         """A new case of an agent whose treatment was being lifted takes over."""
         watch = self._watches.get(agent_id)
         if watch is not None and watch.treatment_id:
+            await self.lift_decided(watch.treatment_id, Verdict.RELAPSED)
             del self._watches[agent_id]
-            await self._lift_decided(watch.treatment_id, Verdict.RELAPSED)
+
+
+async def _nobody(treatment_id: str, verdict: Verdict) -> None:
+    raise AssertionError(f"nobody hears that the lifting of {treatment_id} is {verdict}")
+
+
+def _heard_at(columns: VitalColumns, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> float:
+    """When we heard of the latest of `rows`, by our clock where we know it."""
+    received = columns.received_at[rows]
+    return float(np.where(received > 0, received, columns.at[rows]).max())
 
 
 def started_at(columns: VitalColumns, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Float64:

@@ -1,39 +1,45 @@
-"""Carries out what the outbox holds: after the commit, at least once, in order.
+"""Carries out what the outbox holds: after the commit, at least once, each agent's in order.
 
-A wish that meets a transient fault is tried again later, longer each time; an action whose agent
-stays unreachable ends its attempt. What came of an action goes back to the incident as an event.
+Agents do not wait for one another: each has a lane, a bounded number of lanes run at once, and
+notices have one of their own. A wish that meets a transient fault is tried again later, longer
+each time. So is one that meets an unexpected fault, which is logged with its name, counted and
+shown as degraded; in the end it is given up, but for a fence. What a wish comes to is in `errands`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 
-import msgspec
 import structlog
 
 from immune.casework import Casework
 from immune.clock import Clock
-from immune.detection import BaselineLearner, Sentinel
-from immune.errors import (
-    ActionFailed,
-    IllegalEvent,
-    NotFound,
-    Refused,
-    Transient,
-    Unreachable,
-)
-from immune.healing.actions import ActionAnswer, Treatment
-from immune.healing.treatments import ended, learns, treatment_of
+from immune.errands import Errands
+from immune.errors import Transient
 from immune.incidents import effects as fx
-from immune.incidents import events as e
-from immune.incidents.incident import Incident
-from immune.ports import AgentLink, Notifier, OutboxRow, WorkflowStore
-from immune.settings import CaseSettings, OutboxSettings
+from immune.notices import Notices
+from immune.ports import OutboxRow, WorkflowStore
+from immune.settings import OutboxSettings
+from immune.supervisor import Supervisor
 
 log = structlog.get_logger(__name__)
+
+LANES = 32
+"""Agents that are called at the same time: one that takes its time holds up a lane, not a fleet."""
+
+PAGE = 100
+"""Wishes read at once."""
+
+GIVE_UP_AFTER = 10
+"""Tries of a wish that meets unexpected faults: about a quarter of an hour at the default pace."""
+
+STORE_PAUSE_S = 1.0
+"""Seconds until the next try where the store could not note what came of the last one."""
+
+NOTICES = "notices"
 
 
 class OutboxRelay:
@@ -44,28 +50,29 @@ class OutboxRelay:
         *,
         workflow: WorkflowStore,
         casework: Casework,
-        learner: BaselineLearner,
-        sentinel: Sentinel,
-        link: AgentLink,
-        notifier: Notifier,
+        errands: Errands,
+        notices: Notices,
+        supervisor: Supervisor,
         clock: Clock,
-        cases: CaseSettings,
-        outbox: OutboxSettings,
+        params: OutboxSettings,
     ) -> None:
         self._workflow = workflow
         self._casework = casework
-        self._learner = learner
-        self._sentinel = sentinel
-        self._link = link
-        self._notifier = notifier
+        self._errands = errands
+        self._notices = notices
+        self._supervisor = supervisor
         self._clock = clock
-        self._cases = cases
-        self._params = outbox
+        self._params = params
         self._retries: list[float] = []
         """When deferred wishes are due: a heap."""
-        self._sent: deque[float] = deque()
-        self.applied: Callable[[Incident], None] = lambda incident: None
-        """Called when an action was acknowledged and the incident is on probation."""
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        """By agent, and one for notices."""
+        self._backlog: dict[str, list[OutboxRow]] = {}
+        """What was read and waits for a free lane, by lane."""
+        self._broken: defaultdict[str, set[str]] = defaultdict(set)
+        """What fails unexpectedly -> keys of the wishes that met it and are not met yet."""
+        self._met = 0
+        self._stopped = False
 
     def due(self) -> bool:
         """Whether a round would find work."""
@@ -88,39 +95,116 @@ class OutboxRelay:
         except TimeoutError:
             return
 
-    async def round(self) -> int:
-        """Carry out everything due; return how many wishes were met."""
+    async def dispatch(self) -> None:
+        """Begin everything due, as far as lanes are free, and wait for none of it."""
         self._casework.outbox_grew.clear()
         now = self._clock.time()
         while self._retries and self._retries[0] <= now:
             heapq.heappop(self._retries)
-        met = 0
-        while rows := await self._workflow.due_effects(now):
-            progress = 0
-            notices: list[OutboxRow] = []
-            for row in rows:
-                if isinstance(row.effect, fx.Notify):
-                    notices.append(row)
-                else:
-                    progress += await self._try(row)
-            progress += await self._notify(notices)
-            met += progress
-            if not progress:
-                break
-        return met
+        if len(self._backlog) < LANES:
+            self._backlog |= await self._waiting(now)
+        self._fill()
 
-    async def _try(self, row: OutboxRow) -> int:
+    def _fill(self) -> None:
+        for lane in list(self._backlog):
+            if lane == NOTICES or len(self._lanes) < LANES:
+                rows = self._backlog.pop(lane)
+                self._lanes[lane] = asyncio.create_task(self._run(lane, rows), name=f"to {lane}")
+
+    async def round(self) -> int:
+        """Carry out everything due, to its end; return how many wishes were met."""
+        began = self._met
+        while True:
+            before = self._met
+            await self.dispatch()
+            while self._lanes:
+                await asyncio.wait(list(self._lanes.values()))
+            if self._met == before:
+                return self._met - began
+
+    async def stop(self) -> None:
+        """End the lanes; what they did not finish is in the outbox still."""
+        self._stopped = True
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+
+    async def _waiting(self, now: float) -> dict[str, list[OutboxRow]]:
+        """What is due, neither under way nor in the backlog, by lane, the oldest first."""
+        limit = PAGE
+        # of a lane that ends while we read, a wish just met may still come as due
+        busy = self._lanes.keys() | self._backlog.keys()
+        while True:
+            rows = await self._workflow.due_effects(now, limit)
+            found: dict[str, list[OutboxRow]] = {}
+            for row in rows:
+                lane = NOTICES if isinstance(row.effect, fx.Notify) else row.effect.agent_id
+                if lane not in busy:
+                    found.setdefault(lane, []).append(row)
+            if found or len(rows) < limit:
+                return found
+            limit *= 4  # a page full of those that are under way
+
+    # --- lanes -------------------------------------------------------------------------------
+
+    async def _run(self, lane: str, rows: list[OutboxRow]) -> None:
         try:
-            await self._carry_out(row)
+            if lane == NOTICES:
+                await self._tell(rows)
+            else:
+                for row in rows:
+                    await self._try(row)
+        except Exception as fault:  # noqa: BLE001 - a lane is supervised like a task
+            self._supervisor.failed("outbox", fault)
+            heapq.heappush(self._retries, self._clock.time() + STORE_PAUSE_S)
+        else:
+            self._supervisor.went_well("outbox")
+            self._casework.outbox_grew.set()  # what came for this lane meanwhile
+        finally:
+            del self._lanes[lane]
+            if not self._stopped:
+                self._fill()
+
+    async def _try(self, row: OutboxRow) -> None:
+        name = "link" if isinstance(row.effect, fx.AT_AGENT) else "errands"
+        try:
+            await self._errands.run(row)
         except Transient as fault:
             await self._later(row, fault)
-            return 0
-        except Exception as fault:
-            # put it off first, so that one broken wish does not hold up all others, then be loud
-            await self._later(row, Transient(str(fault)))
-            raise
-        await self._workflow.effect_done(row.effect.key, self._clock.time())
-        return 1
+        except Exception as fault:  # noqa: BLE001 - a link's bug must hold up no other wish
+            await self._unexpected([row], name, fault)
+        else:
+            await self._done([row], name)
+
+    async def _tell(self, rows: Sequence[OutboxRow]) -> None:
+        """Send each notice by itself, or all together once a minute has seen enough of them."""
+        waiting = list(rows)
+        while waiting:
+            if (due_at := self._notices.held_until(waiting[0])) is not None:
+                for row in waiting:
+                    await self._workflow.effect_later(row.effect.key, due_at)
+                heapq.heappush(self._retries, due_at)
+                return
+            message = self._notices.message(waiting)
+            waiting = [row for row in waiting if row not in message]
+            try:
+                await self._notices.send(message)
+            except Transient as fault:
+                for row in message:
+                    await self._later(row, fault)
+            except Exception as fault:  # noqa: BLE001 - nor must a notifier's
+                await self._unexpected(message, "notifier", fault)
+            else:
+                await self._done(message, "notifier")
+
+    # --- what came of it ---------------------------------------------------------------------
+
+    async def _done(self, rows: Sequence[OutboxRow], name: str) -> None:
+        for row in rows:
+            await self._workflow.effect_done(row.effect.key, self._clock.time())
+            self._met += 1
+        self._mended(rows, name)
 
     async def _later(self, row: OutboxRow, fault: Transient) -> None:
         pause = min(self._params.retry_s * 2**row.attempts, self._params.retry_max_s)
@@ -129,130 +213,20 @@ class OutboxRelay:
         await self._workflow.effect_later(row.effect.key, due_at)
         heapq.heappush(self._retries, due_at)
 
-    async def _carry_out(self, row: OutboxRow) -> None:
-        match row.effect:
-            case fx.PushFence(agent_id=agent_id, key=key):
-                await self._push_fence(agent_id, key)
-            case fx.ApplyAction() as order:
-                await self._apply(order, row.attempts)
-            case fx.SetBaseline(agent_id=agent_id, order=order):
-                self._set_baseline(agent_id, order)
-            case fx.EndTreatments(agent_id=agent_id):
-                await self._end_treatments(agent_id)
-
-    # --- fences ------------------------------------------------------------------------------
-
-    async def _push_fence(self, agent_id: str, key: str) -> None:
-        standing = self._casework.fences_of(agent_id)
-        now = self._clock.time()
-        enforced = await self._link.fence(agent_id, bool(standing), key)
-        if standing:
-            self._sentinel.pause(agent_id)
-        else:
-            self._sentinel.resume(agent_id, now)
-        if enforced:
-            for fence in standing:
-                if fence.enforced_at is None:
-                    await self._casework.put_fence(msgspec.structs.replace(fence, enforced_at=now))
-
-    # --- actions -----------------------------------------------------------------------------
-
-    async def _apply(self, order: fx.ApplyAction, tries: int) -> None:
-        attempt = self._casework.attempt(order.incident_id)
-        if attempt is None or attempt.key != order.key:
-            log.info("action no longer wanted", key=order.key)
-            return
-        treatment: Treatment | None = None
-        try:
-            answer = await self._link.apply(order.agent_id, order.action, order.key)
-            event: e.AnyEvent = self._acknowledged(order, answer)
-            treatment = treatment_of(attempt, answer)
-        except Unreachable as fault:
-            if tries + 1 < self._params.unreachable_after:
-                raise
-            event = e.Unreachable(
-                at=self._clock.time(), key=order.key, action=order.action, why=str(fault)
-            )
-        except (ActionFailed, Refused) as fault:
-            now = self._clock.time()
-            event = e.Failed(
-                at=now,
-                key=order.key,
-                action=order.action,
-                why=str(fault),
-                approval_deadline_at=now + self._cases.approval_deadline_s,
-            )
-        try:
-            if self._casework.get(order.incident_id).attempt_key != order.key:
-                raise IllegalEvent("a later attempt runs already")
-            incident = await self._casework.apply(order.incident_id, event, treatment=treatment)
-        except (NotFound, IllegalEvent) as moved_on:
-            # a person or a fleet incident ended the case meanwhile: what was done stays done, and
-            # what it left in force is lifted one day like any other
-            log.info("action outlived its case", key=order.key, reason=str(moved_on))
-            if treatment is not None and treatment.id not in self._casework.treatments:
-                now = self._clock.time()
-                await self._casework.put_treatment(ended(treatment, now, self._cases.stay_well_s))
-            return
-        if isinstance(event, e.Applied):
-            self._sentinel.forget(order.agent_id)
-            self.applied(incident)
-
-    def _acknowledged(self, order: fx.ApplyAction, answer: ActionAnswer) -> e.Applied:
-        return e.Applied(
-            at=answer.at,
-            key=order.key,
-            action=order.action,
-            changes=answer.changes,
-            stale_at=answer.at + self._cases.stale_s,
-        )
-
-    # --- baselines and treatments ------------------------------------------------------------
-
-    def _set_baseline(self, agent_id: str, order: fx.BaselineOrder) -> None:
-        if self._casework.open_of(agent_id) is not None:
-            return  # it fell ill again before this came to pass: what waits is the new case's
-        self._learner.thaw(agent_id, str(order))
-        self._sentinel.forget(agent_id)
-        if not learns(self._casework.treatments_of(agent_id)):
-            # nothing is learned while a limiting treatment is in force
-            self._learner.freeze(agent_id, self._clock.time())
-
-    async def _end_treatments(self, agent_id: str) -> None:
-        now = self._clock.time()
-        for treatment in self._casework.treatments_of(agent_id):
-            await self._casework.put_treatment(ended(treatment, now, self._cases.stay_well_s))
-
-    # --- people ------------------------------------------------------------------------------
-
-    async def _notify(self, rows: Sequence[OutboxRow]) -> int:
-        """Send each notice by itself, or all together once a minute has seen enough of them."""
-        met = 0
-        waiting = list(rows)
-        while waiting:
-            now = self._clock.time()
-            while self._sent and self._sent[0] <= now - 60.0:
-                self._sent.popleft()
-            if len(self._sent) >= self._params.notices_a_minute and waiting[0].attempts == 0:
-                # too many for one minute: hold the rest until it is over, then one digest
-                due_at = self._sent[0] + 60.0
-                for row in waiting:
-                    await self._workflow.effect_later(row.effect.key, due_at)
-                heapq.heappush(self._retries, due_at)
-                return met
-            digest = waiting if waiting[0].attempts else waiting[:1]
-            digest = [row for row in digest if bool(row.attempts) == bool(waiting[0].attempts)]
-            waiting = waiting[len(digest) :]
-            try:
-                await self._notifier.send(
-                    [row.effect for row in digest if isinstance(row.effect, fx.Notify)]
-                )
-            except Transient as fault:
-                for row in digest:
-                    await self._later(row, fault)
+    async def _unexpected(self, rows: Sequence[OutboxRow], name: str, fault: Exception) -> None:
+        self._supervisor.failed(name, fault)
+        for row in rows:
+            self._broken[name].add(row.effect.key)
+            if row.attempts + 1 < GIVE_UP_AFTER or not await self._errands.give_up(row, fault):
+                await self._later(row, Transient(f"{type(fault).__name__}: {fault}"))
                 continue
-            self._sent.append(now)
-            for row in digest:
-                await self._workflow.effect_done(row.effect.key, now)
-                met += 1
-        return met
+            log.error("effect given up", key=row.effect.key, attempts=row.attempts + 1)
+            await self._workflow.effect_done(row.effect.key, self._clock.time())
+            self._mended([row], name)
+
+    def _mended(self, rows: Sequence[OutboxRow], name: str) -> None:
+        """`name` works again once all wishes that met its faults are met, or given up."""
+        broken = self._broken[name]
+        broken.difference_update(row.effect.key for row in rows)
+        if not broken:
+            self._supervisor.went_well(name)

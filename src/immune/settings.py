@@ -2,11 +2,14 @@
 
 `load` reads defaults, then a TOML file, then ``IMMUNE_*`` environment variables (two underscores
 between levels: ``IMMUNE_SERVER__PORT``), then flags; the origin of each value is kept, and
-`immune settings` prints it. An unknown or wrong value is refused by name.
+`immune settings` prints it. An unknown or wrong value is refused by name, with its origin; within
+which bounds a number makes sense is in `ranges`.
 """
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +22,7 @@ from immune.errors import InvalidInput
 from immune.healing.params import HealingParams
 from immune.modes import Mode
 from immune.quarantine import BrakeParams
+from immune.ranges import check
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,9 +35,10 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     """Names that a request's Host header may carry, against DNS rebinding."""
     body_max_bytes: int = 16 * 1024 * 1024
-    """Largest request body, after decompression; beyond it 413."""
+    """Largest request body, bytes, before and after decompression; beyond it 413. 16 MiB hold about
+    40,000 vitals or 16,000 spans."""
     items_max: int = 50_000
-    """Most vitals in one request."""
+    """Most vitals in one request; a larger batch would hold up everybody else's."""
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,11 +54,6 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long one-minute sums are kept, days."""
     checkpoint_s: float = 60.0
     """Seconds between two savings of the learned baselines: what a crash may unlearn."""
-
-    def __post_init__(self) -> None:
-        for name in ("raw_hours", "raw_bytes", "rollup_days", "checkpoint_s"):
-            if not getattr(self, name) > 0:
-                raise InvalidInput(f"store.{name}", "must be above 0")
 
 
 class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,10 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     brake: BrakeParams = BrakeParams()
 
     def __post_init__(self) -> None:
-        if not self.tick_s > 0:
-            raise InvalidInput("tick_s", "must be above 0")
-        if not self.grace_s >= 0:
-            raise InvalidInput("grace_s", "must not be negative")
+        check(self)
 
 
 PREFIX = "IMMUNE_"
@@ -150,12 +147,7 @@ def load(
     merged: dict[str, Any] = {}
     origins: Origins = {}
     if file is not None:
-        try:
-            content = tomllib.loads(file.read_text())
-        except OSError as fault:
-            raise InvalidInput(str(file), fault.strerror or "cannot be read") from fault
-        except tomllib.TOMLDecodeError as fault:
-            raise InvalidInput(str(file), str(fault)) from fault
+        content = _toml(file)
         for name, value in _flat(content):
             _put(merged, name, value)
             origins[name] = f"file {file.name}"
@@ -168,13 +160,74 @@ def load(
         if value is not None:
             _put(merged, name, value)
             origins[name] = "flag"
+    for name in origins:
+        _refuse_unknown(name, origins)
     try:
         # strict=False reads numbers from the environment's strings
         return msgspec.convert(merged, Settings, strict=False), origins
     except msgspec.ValidationError as fault:
         reason, _, path = str(fault).partition(" - at `$.")
         name = path.rstrip("`") or "settings"
-        raise InvalidInput(name, f"{reason} (from {origins.get(name, 'settings')})") from fault
+        raise _blamed(name, _plain(reason), origins) from fault
+    except InvalidInput as fault:
+        raise _blamed(fault.field, fault.reason, origins) from fault
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as fault:
+        raise InvalidInput(str(file), fault.strerror or "cannot be read") from fault
+    except UnicodeDecodeError as fault:
+        raise InvalidInput(str(file), f"is not UTF-8 text (byte {fault.start})") from fault
+    except (ValueError, RecursionError) as fault:
+        raise InvalidInput(str(file), f"is not TOML: {fault}") from fault
+
+
+def _refuse_unknown(name: str, origins: Origins) -> None:
+    known = {setting for setting, _ in listing(Settings())}
+    if name in known:
+        return
+    if any(setting.startswith(f"{name}.") for setting in known):
+        raise _blamed(name, "is a group of settings, not a single one", origins)
+    like = [n for n in known if n.endswith(f".{name}")] or difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {like[0]}?" if like else ": `immune settings` lists them"
+    raise _blamed(name, f"there is no such setting{hint}", origins)
+
+
+def _blamed(field: str, reason: str, origins: Origins) -> InvalidInput:
+    """The error with the field's full name and where its value came from."""
+    leaf = field.partition("[")[0]  # allowed_hosts[...]: an item of a list
+    # a part that checks itself doesn't know which group it stands in
+    name = next((n for n in origins if n == leaf or n.endswith(f".{leaf}")), leaf)
+    origin = f" (from {origins[name]})" if name in origins else ""
+    return InvalidInput(name, f"{reason}{origin}")
+
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "array": "a list",
+    "object": "a group of settings",
+    "null": "nothing",
+}
+_EXPECTED = re.compile(r"Expected `(?P<kinds>[^`]+)`(?:, got `(?P<got>[^`]+)`)?(?P<rest>.*)")
+_ENUM = re.compile(r"Invalid enum value (?P<value>.+)")
+
+
+def _plain(reason: str) -> str:
+    """What msgspec says of a value, without the names of Python's types."""
+    if found := _EXPECTED.fullmatch(reason):
+        kinds = (k for k in found["kinds"].split(" | ") if k != "null")
+        wanted = " or ".join(_KINDS.get(kind, kind) for kind in kinds)
+        kind = "a fraction" if found["got"] == "float" else _KINDS.get(found["got"], found["got"])
+        got = f", not {kind}" if found["got"] else ""
+        return f"must be {wanted}{got}{found['rest']}"
+    if found := _ENUM.fullmatch(reason):  # of the settings only the mode is one of several words
+        return f"must be one of {', '.join(Mode)}, not {found['value']}"
+    return reason
 
 
 def listing(settings: Settings) -> Iterator[tuple[str, Any]]:

@@ -1,19 +1,22 @@
-"""Tasks that never die in silence.
+"""Tasks that never die in silence, and the health of what they lean on.
 
 An unexpected exception in a task is logged with the task's name, counted, shown as degraded, and
-the task starts again after a pause that grows while it keeps failing.
+the task starts again after a pause that grows while it keeps failing. What a task leans on (a
+store, the notifier, the agents' link) has a health of its own under its own name. An episode of
+failures is logged when it begins, when its reason changes and when it is over.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 import structlog
 
 from immune.clock import Clock
-from immune.errors import Fatal
+from immune.errors import Fatal, Transient
 
 log = structlog.get_logger(__name__)
 
@@ -21,19 +24,19 @@ PAUSE_MAX_S = 30.0
 
 
 class TaskHealth(msgspec.Struct):
-    """How one supervised task fares."""
+    """How one supervised task, or something that tasks lean on, fares."""
 
     name: str
     failures: int = 0
-    """Unexpected exceptions since the start."""
+    """Failures since the start."""
     failing: bool = False
-    """Whether its last round failed."""
+    """Whether it failed the last time."""
     last_error: str = ""
     last_failure_at: float | None = None
 
 
 class Supervisor:
-    """Runs rounds of work again and again, and knows which fail."""
+    """Runs rounds of work again and again, and knows what fails."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -45,31 +48,57 @@ class Supervisor:
 
     @property
     def degraded(self) -> list[TaskHealth]:
-        """The tasks whose last round failed."""
+        """What failed the last time it was tried."""
         return [health for health in self.health.values() if health.failing]
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Count and show a failure of `name`; logged where it is news."""
+        health = self.health.setdefault(name, TaskHealth(name))
+        text = f"{type(error).__name__}: {error}"
+        began, news = not health.failing, not health.failing or health.last_error != text
+        health.failures += 1
+        health.failing = True
+        health.last_error = text
+        health.last_failure_at = self._clock.time()
+        if news and isinstance(error, Transient):
+            log.error("fails", task=name, failures=health.failures, reason=text)
+        elif news:
+            log.error("fails", task=name, failures=health.failures, exc_info=error)
+        if began:
+            self.on_change(health)
+
+    def went_well(self, name: str) -> None:
+        """`name` works; an episode of failures is over."""
+        health = self.health.get(name)
+        if health is not None and health.failing:
+            health.failing = False
+            log.info("recovered", task=name, failures=health.failures)
+            self.on_change(health)
+
+    @contextmanager
+    def watching(self, name: str) -> Iterator[None]:
+        """Take how the block ends for the health of `name`; what it raises goes on.
+
+        Only a Transient is its failure: who is refused has been answered.
+        """
+        try:
+            yield
+        except Transient as fault:
+            self.failed(name, fault)
+            raise
+        self.went_well(name)
 
     async def round(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
         """Run one round of `work`; return whether it went well."""
-        health = self.health.setdefault(name, TaskHealth(name))
+        self.health.setdefault(name, TaskHealth(name))
         try:
             await work()
         except (asyncio.CancelledError, Fatal):
             raise
-        except Exception as error:
-            # the one place that catches everything: a task must outlive its own faults
-            was = health.failing
-            health.failures += 1
-            health.failing = True
-            health.last_error = f"{type(error).__name__}: {error}"
-            health.last_failure_at = self._clock.time()
-            log.exception("task failed", task=name, failures=health.failures)
-            if not was:
-                self.on_change(health)
+        except Exception as error:  # noqa: BLE001 - a task must outlive its own faults
+            self.failed(name, error)
             return False
-        if health.failing:
-            health.failing = False
-            log.info("task recovered", task=name)
-            self.on_change(health)
+        self.went_well(name)
         return True
 
     def start(self, name: str, work: Callable[[], Awaitable[object]]) -> None:

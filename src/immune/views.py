@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 
 from immune.detection.findings import BaselineProfile
+from immune.detection.sentinel import Levels
 from immune.errors import NotFound
 from immune.healing.actions import Action, Healing, Outcome, Treatment
 from immune.healing.trial import TrialState
@@ -22,7 +24,9 @@ from immune.modes import Mode
 from immune.orchestrator import ImmuneSystemOrchestrator
 from immune.ports import IncidentEvent
 from immune.quarantine import Fence
+from immune.roster import STATES, Roster
 from immune.supervisor import TaskHealth
+from immune.tally import Tally
 from immune.vitals import Kind, Vital
 
 
@@ -136,20 +140,25 @@ class StatsView(msgspec.Struct, frozen=True):
 class Views:
     """The read side of a running system."""
 
-    def __init__(self, system: ImmuneSystemOrchestrator, version: str) -> None:
+    def __init__(
+        self, system: ImmuneSystemOrchestrator, version: str, identity_rules: Mapping[str, str]
+    ) -> None:
+        """`identity_rules`: agent id -> the rule that its spans were recognised by."""
         self._system = system
         self._version = version
         self._started_at = system.clock.time()
-        self.identity_rules: Mapping[str, str] = {}
-        """agent id -> the rule that its spans were recognised by; kept by the trace assembler."""
+        self._identity_rules = identity_rules
         self._would_fence: set[str] = set()
         self._would_ask: set[str] = set()
+        self.roster = Roster(system)
+        self.tally = Tally(system)
         system.casework.listeners.append(self._heard)
 
     async def load(self) -> None:
         """Count anew, after a restart, what enforcing would have done in this run."""
         for line in await self._system.workflow.events():
             self._count(line)
+        await self.tally.load()
 
     def _heard(self, line: IncidentEvent, incident: Incident) -> None:
         self._count(line)
@@ -166,12 +175,11 @@ class Views:
     def status(self) -> StatusView:
         system = self._system
         now = system.clock.time()
-        active = system.active_agents()
+        active = system.admission.active_agents()
         health = system.supervisor.health.values()
-        agents = self.agents()
-        by_state: dict[str, int] = {}
-        for agent in agents:
-            by_state[agent.state] = by_state.get(agent.state, 0) + 1
+        _, states = self.roster.states()
+        counts = np.bincount(states, minlength=len(STATES)).tolist()
+        by_state = {state: count for state, count in zip(STATES, counts, strict=True) if count}
         return StatusView(
             run_id=system.workflow.run_id,
             version=self._version,
@@ -181,7 +189,7 @@ class Views:
             modes_by_type=dict(system.modes.by_type),
             degraded=system.supervisor.degraded,
             failures=sum(h.failures for h in health),
-            agents=len(agents),
+            agents=len(states),
             active=active,
             by_state=by_state,
             brake=BrakeView(
@@ -229,20 +237,10 @@ class Views:
     def agents(self) -> list[AgentView]:
         """All agents, by id."""
         system = self._system
-        levels = system.sentinel.levels()
-        worst: dict[int, tuple[float, float, float]] = {}
-        for code, *level in zip(
-            levels.agent.tolist(),
-            levels.evidence.tolist(),
-            levels.suspicion.tolist(),
-            levels.quarantine.tolist(),
-            strict=True,
-        ):
-            if code not in worst or level[0] > worst[code][0]:
-                worst[code] = (level[0], level[1], level[2])
-        ready = self._system.sentinel.ready_agents()
+        worst = _worst(system.sentinel.levels())
+        ready = system.sentinel.ready_agents()
         rows = [
-            self._agent(code, worst.get(code, (0.0, 0.0, 0.0)), code in ready)
+            self._agent(code, worst.get(code, _NO_LEVEL), code in ready)
             for code in system.collector.known().tolist()
         ]
         return sorted(rows, key=lambda row: row.agent_id)
@@ -279,13 +277,15 @@ class Views:
     async def agent(self, agent_id: str) -> AgentDetail:
         """One agent; raises NotFound."""
         system = self._system
-        view = next((a for a in self.agents() if a.agent_id == agent_id), None)
-        if view is None:
+        code = self.code(agent_id)
+        if code is None:
             raise NotFound(f"no agent {agent_id} ever reported")
+        level = _worst(system.sentinel.levels(agent_id)).get(code, _NO_LEVEL)
+        view = self._agent(code, level, code in system.sentinel.ready_agents())
         profiles = [system.learner.profile(agent_id, kind) for kind in Kind]
         return AgentDetail(
             agent=view,
-            identified_by=self.identity_rules.get(agent_id, "agent_id"),
+            identified_by=self._identity_rules.get(agent_id, "agent_id"),
             capabilities=sorted(system.link.capabilities(agent_id)),
             baselines=[profile for profile in profiles if profile is not None],
             fences=system.quarantine.standing(agent_id),
@@ -335,6 +335,31 @@ class Views:
             fences=[fence for fence in fences if fence.incident_id == incident_id],
         )
 
+    def trial(self, incident_id: str) -> TrialState | None:
+        """How the watched return of an open case stands; None where it is not on probation."""
+        for incident in self._system.casework.open_incidents():
+            if incident.id == incident_id and incident.state is State.PROBATION:
+                return self._system.probations.state(incident.agent_id)
+        return None
+
+    def now(self) -> float:
+        """UTC, epoch seconds."""
+        return self._system.clock.time()
+
+    def code(self, agent_id: str) -> int | None:
+        """The code of an agent that reported; None for any other name."""
+        collector = self._system.collector
+        code = collector.names.agents.find(agent_id)
+        return code if code is not None and code in collector.known() else None
+
+    def open_incidents(self) -> list[Incident]:
+        """All open ones, oldest first, without asking the store."""
+        return self._system.casework.open_incidents()
+
+    def evidence(self, agent_id: str) -> float:
+        """An agent's evidence now, in nats; 0 for one never seen."""
+        return self._system.sentinel.evidence(agent_id)
+
     async def healings(self, limit: int = 200) -> list[Healing]:
         """Newest first."""
         return await self._system.workflow.healings(limit=limit)
@@ -342,3 +367,22 @@ class Views:
     async def events(self, after_seq: int, limit: int = 1000) -> list[IncidentEvent]:
         """The run's log after a place in it."""
         return await self._system.workflow.events(after_seq=after_seq, limit=limit)
+
+
+_Level = tuple[float, float, float]
+_NO_LEVEL: _Level = (0.0, 0.0, 0.0)
+
+
+def _worst(levels: Levels) -> dict[int, _Level]:
+    """Evidence and both thresholds of each agent's most telling kind of step, by its code."""
+    worst: dict[int, _Level] = {}
+    for code, *level in zip(
+        levels.agent.tolist(),
+        levels.evidence.tolist(),
+        levels.suspicion.tolist(),
+        levels.quarantine.tolist(),
+        strict=True,
+    ):
+        if code not in worst or level[0] > worst[code][0]:
+            worst[code] = (level[0], level[1], level[2])
+    return worst

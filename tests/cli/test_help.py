@@ -11,8 +11,8 @@ from immune import __version__
 from tests.cli.conftest import Run
 
 VERBS = [
-    "demo", "serve", "simulate", "replay", "status", "agents", "incidents", "approve", "reject",
-    "heal-now", "quarantine", "release", "mode", "chaos", "bench", "settings",
+    "demo", "serve", "simulate", "replay", "backtest", "status", "doctor", "agents", "incidents",
+    "approve", "reject", "heal-now", "quarantine", "release", "mode", "chaos", "bench", "settings",
 ]  # fmt: skip
 PANELS = ["Run", "Real data", "Operate a running server", "Measure", "Settings"]
 

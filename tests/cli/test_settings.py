@@ -42,10 +42,10 @@ def test_the_secret_is_not_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_wrong_setting_is_named_with_its_origin(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 1 and one line."""
+    """Exit code 2, as for any wrong usage, and one line."""
     monkeypatch.setenv("IMMUNE_SERVER__PORT", "ninety")
     code, _, error = run("settings")
-    assert code == 1
+    assert (code, error.count("\n")) == (2, 1)
     assert "server.port" in error
     assert "IMMUNE_SERVER__PORT" in error
 

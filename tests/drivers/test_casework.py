@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from tests.incidents.cases import diagnosed, finding, incident, relapsed, released
 
 from immune.casework import Casework
 from immune.clock import ManualClock
-from immune.errors import IllegalEvent, NotFound, StaleVersion
+from immune.errors import IllegalEvent, NotFound, StaleVersion, StoreDown
 from immune.healing.actions import Action, Healing, Outcome
 from immune.incidents import effects as fx
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
-from immune.ports import IncidentEvent
+from immune.ports import IncidentEvent, Unit
 from immune.quarantine import BrakeParams, QuarantineController
+from immune.supervisor import Supervisor
 from immune.testing import MemoryWorkflow
 
 
@@ -26,7 +29,9 @@ class Desk:
     def __init__(self, workflow: MemoryWorkflow | None = None) -> None:
         self.workflow = workflow or MemoryWorkflow("r")
         self.quarantine = QuarantineController(BrakeParams())
-        self.casework = Casework(self.workflow, self.quarantine, ManualClock())
+        clock = ManualClock()
+        self.supervisor = Supervisor(clock)
+        self.casework = Casework(self.workflow, self.quarantine, clock, self.supervisor)
         self.told: list[tuple[IncidentEvent, Incident]] = []
         self.casework.listeners.append(lambda line, case: self.told.append((line, case)))
 
@@ -118,11 +123,11 @@ async def test_attempts_follow_their_incident() -> None:
     desk.casework.attempt_listeners.append(heard.append)
     case = await desk.contained()
     await desk.casework.apply(
-        case.id, e.Applied(at=110.0, key="inc-1/1", action=Action.REDUCE_AUTONOMY, stale_at=230.0)
+        case.id, e.Applied(at=110.0, key="inc-1/1", action=Action.REDUCE_AUTONOMY)
     )
     await desk.casework.apply(case.id, relapsed(at=130.0))
     await desk.casework.apply(
-        case.id, e.Applied(at=131.0, key="inc-1/2", action=Action.RESET_MEMORY, stale_at=250.0)
+        case.id, e.Applied(at=131.0, key="inc-1/2", action=Action.RESET_MEMORY)
     )
     await desk.casework.apply(case.id, e.Verified(at=140.0, fresh_steps=7))
     rows = {row.key: row for row in await desk.workflow.healings()}
@@ -153,7 +158,7 @@ async def test_a_restart_finds_every_case_as_it_was(steps: int) -> None:
         e.Confirmed(at=101.0, finding=finding(), enforce=True),
         diagnosed("severity 8.0", at=101.0),
         e.Approved(at=105.0, who="ann", plan=(Action.REDUCE_AUTONOMY,), version=3),
-        e.Applied(at=110.0, key="inc-1/1", action=Action.REDUCE_AUTONOMY, stale_at=230.0),
+        e.Applied(at=110.0, key="inc-1/1", action=Action.REDUCE_AUTONOMY),
         relapsed(at=130.0),
     ]
     for event in events[:steps]:
@@ -178,3 +183,29 @@ async def test_every_commit_is_told_in_order() -> None:
         State.CONTAINED,
         State.HEALING,
     ]
+
+
+class FullWorkflow(MemoryWorkflow):
+    """A store whose disk is full for a while."""
+
+    full = True
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[Unit]:
+        if self.full:
+            raise StoreDown("disk is full")
+        async with super().unit() as unit:
+            yield unit
+
+
+async def test_a_store_that_refuses_writes_is_shown_until_it_takes_them_again() -> None:
+    """A full disk: nothing changed, the health says so, and the next write ends it."""
+    workflow = FullWorkflow("r")
+    desk = Desk(workflow)
+    with pytest.raises(StoreDown):
+        await desk.opened()
+    assert desk.casework.open_incidents() == []
+    assert [health.name for health in desk.supervisor.degraded] == ["workflow store"]
+    workflow.full = False
+    await desk.opened()
+    assert desk.supervisor.degraded == []

@@ -2,49 +2,93 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import msgspec
-import pytest
 from tests.incidents.cases import diagnosed, finding, incident
 
 from immune.casework import Casework
 from immune.clock import ManualClock
 from immune.columns import Names, from_vitals
 from immune.detection import BaselineLearner, DetectionParams, Sentinel
-from immune.errors import ActionFailed, Transient, Unreachable
+from immune.errands import Errands
+from immune.errors import ActionFailed, StoreDown, Transient, Unreachable
 from immune.healing.actions import Action, ActionAnswer, Change
+from immune.healing.params import TrialParams
 from immune.incidents import effects as fx
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
+from immune.liftings import Liftings
+from immune.notices import Notices
+from immune.ports import Notifier
+from immune.probations import Probations
 from immune.quarantine import BrakeParams, QuarantineController
-from immune.relay import OutboxRelay
+from immune.relay import GIVE_UP_AFTER, LANES, OutboxRelay
 from immune.settings import CaseSettings, OutboxSettings
-from immune.testing import MemoryWorkflow, RecordingNotifier, ScriptedLink
+from immune.supervisor import Supervisor
+from immune.testing import MemoryTelemetry, MemoryWorkflow, RecordingNotifier, ScriptedLink
+from immune.testing.link import LinkCall
 from immune.vitals import Vital
 
 
 class Office:
     """A relay on fakes, with one incident to work on."""
 
-    def __init__(self) -> None:
+    def __init__(self, workflow: MemoryWorkflow | None = None) -> None:
         self.clock = ManualClock()
-        self.workflow = MemoryWorkflow("r")
+        self.workflow = workflow or MemoryWorkflow("r")
         self.link = ScriptedLink(self.clock)
-        self.notifier = RecordingNotifier()
-        quarantine = QuarantineController(BrakeParams())
-        self.casework = Casework(self.workflow, quarantine, self.clock)
+        self.told = RecordingNotifier()
+        self.notifier: Notifier = self.told
+        self.supervisor = Supervisor(self.clock)
+        self.casework = Casework(
+            self.workflow, QuarantineController(BrakeParams()), self.clock, self.supervisor
+        )
         self.names, params = Names(), DetectionParams()
         self.learner = BaselineLearner(params, self.names)
+        self.sentinel = Sentinel(self.learner, params, self.names)
+        self.open()
+
+    def open(self) -> None:
+        """Take up work, with whatever link and notifier are there now."""
+        cases, outbox = CaseSettings(), OutboxSettings()
+        probations = Probations(
+            casework=self.casework,
+            learner=self.learner,
+            telemetry=MemoryTelemetry(self.names),
+            workflow=self.workflow,
+            names=self.names,
+            clock=self.clock,
+            cases=cases,
+            params=TrialParams(),
+            companions=lambda agent_id: (),
+        )
         self.relay = OutboxRelay(
             workflow=self.workflow,
             casework=self.casework,
-            learner=self.learner,
-            sentinel=Sentinel(self.learner, params, self.names),
-            link=self.link,
-            notifier=self.notifier,
+            errands=Errands(
+                casework=self.casework,
+                liftings=Liftings(
+                    casework=self.casework,
+                    probations=probations,
+                    learner=self.learner,
+                    link=self.link,
+                    cases=cases,
+                ),
+                learner=self.learner,
+                sentinel=self.sentinel,
+                link=self.link,
+                clock=self.clock,
+                cases=cases,
+                outbox=outbox,
+                applied=lambda incident: None,
+            ),
+            notices=Notices(self.notifier, self.clock, outbox.notices_a_minute),
+            supervisor=self.supervisor,
             clock=self.clock,
-            cases=CaseSettings(),
-            outbox=OutboxSettings(),
+            params=outbox,
         )
 
     async def contain(self, number: int = 1) -> Incident:
@@ -73,7 +117,7 @@ class Office:
                 await self.relay.round()
 
     def topics(self) -> list[str]:
-        return [str(notice.topic) for message in self.notifier.messages for notice in message]
+        return [str(notice.topic) for notice in self.told.notices]
 
 
 async def test_the_fence_is_pushed_and_confirmed_before_the_action() -> None:
@@ -133,7 +177,7 @@ async def test_reached_on_the_second_try() -> None:
     assert office.casework.get(case.id).state is State.PROBATION
 
 
-RELEASED = e.Released(at=1.0, who="ann", verdict=e.Verdict.FALSE_ALARM, stale_at=2.0)
+RELEASED = e.Released(at=1.0, who="ann", verdict=e.Verdict.FALSE_ALARM)
 
 
 class SlowLink(ScriptedLink):
@@ -142,7 +186,8 @@ class SlowLink(ScriptedLink):
     def __init__(self, office: Office) -> None:
         super().__init__(office.clock)
         self._casework = office.casework
-        office.relay._link = office.link = self
+        office.link = self
+        office.open()
 
     async def _meanwhile(self) -> None:
         if self._casework.open_of("a1") is not None:
@@ -233,7 +278,7 @@ async def test_what_limits_an_agent_is_a_row_with_what_it_had() -> None:
 async def test_a_notice_that_was_not_delivered_is_sent_again() -> None:
     """A webhook that is down for a moment loses no message."""
     office = Office()
-    office.notifier.fail(Transient("503"), Transient("503"))
+    office.told.fail(Transient("503"), Transient("503"))
     await office.contain()
     await office.work(seconds=20)
     assert office.topics() == ["confirmed"]
@@ -245,7 +290,7 @@ async def test_many_notices_become_a_digest() -> None:
     for number in range(1, 13):
         await office.contain(number)
     await office.work(seconds=70)
-    sizes = [len(message) for message in office.notifier.messages]
+    sizes = [len(message) for message in office.told.messages]
     assert sizes == [1, 1, 1, 1, 1, 7]
 
 
@@ -257,30 +302,208 @@ async def test_a_broken_wish_holds_up_no_other() -> None:
         async def fence(self, agent_id: str, refused: bool, key: str) -> bool:
             raise RuntimeError("a bug")
 
-    office.relay._link = Broken(office.clock)
+    office.link = Broken(office.clock)
+    office.open()
     await office.casework.wish(
         fx.PushFence(key="x/push", agent_id="a9"),
         fx.Notify(
             key="x/note", agent_id="a9", topic=fx.Topic.FLEET, incident_id="inc-9", text="hello"
         ),
     )
-    with pytest.raises(RuntimeError, match="a bug"):
-        await office.relay.round()
     await office.work()
     assert office.topics() == ["fleet"]
+    (health,) = office.supervisor.degraded
+    assert (health.name, health.last_error) == ("link", "RuntimeError: a bug")
 
 
 async def test_effects_left_by_a_crash_are_carried_out_by_the_next_process() -> None:
     """Written with the event, they wait in the store."""
     office = Office()
     await office.contain()
-    later = Office()
-    later.workflow = office.workflow
-    later.casework = Casework(office.workflow, QuarantineController(BrakeParams()), later.clock)
-    later.relay._workflow = office.workflow
-    later.relay._casework = later.casework
+    later = Office(office.workflow)
     await later.casework.load()
     await later.relay.load()
     await later.work()
     assert [call.verb for call in later.link.done] == ["fence", "apply", "fence"]
     assert later.casework.get("inc-1").state is State.PROBATION
+
+
+class GatedLink(ScriptedLink):
+    """A link on which some agents take their time."""
+
+    def __init__(self, clock: ManualClock, *slow: str) -> None:
+        super().__init__(clock)
+        self.gate = asyncio.Event()
+        self.slow = set(slow)
+        self.under_way = 0
+        self.most = 0
+
+    async def fence(self, agent_id: str, refused: bool, key: str) -> bool:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            if agent_id in self.slow:
+                await self.gate.wait()
+            return await super().fence(agent_id, refused, key)
+        finally:
+            self.under_way -= 1
+
+
+async def breathe() -> None:
+    """Let every task run as far as it can."""
+    for _ in range(200):
+        await ManualClock().sleep(0.0)
+
+
+async def test_a_slow_agent_holds_up_no_others_fence() -> None:
+    """The first does not answer; the others are fenced and healed meanwhile."""
+    office = Office()
+    link = office.link = GatedLink(office.clock, "a1")
+    office.open()
+    for number in range(1, 6):
+        await office.contain(number)
+    await office.relay.dispatch()
+    await breathe()
+    # what the answers led to, and a case that is new, goes out as well
+    await office.contain(6)
+    await office.relay.dispatch()
+    await breathe()
+    states = [office.casework.get(f"inc-{n}").state for n in range(1, 7)]
+    assert states == [State.HEALING, *[State.PROBATION] * 5]
+    assert [call for call in link.calls if call.agent_id == "a1"] == []
+    link.gate.set()
+    await office.work()
+    assert office.casework.get("inc-1").state is State.PROBATION
+
+
+async def test_one_agents_wishes_are_carried_out_in_their_order() -> None:
+    """While the first waits, the next ones of the same agent do too."""
+    office = Office()
+    link = office.link = GatedLink(office.clock, "a1")
+    office.open()
+    await office.contain()
+    await office.relay.dispatch()
+    await breathe()
+    await office.casework.push_fence("a1", "again")
+    await office.relay.dispatch()
+    await breathe()
+    assert link.under_way == 1
+    link.gate.set()
+    await office.work()
+    assert [call.verb for call in link.calls] == ["fence", "apply", "fence", "fence"]
+
+
+async def test_only_so_many_agents_are_called_at_once() -> None:
+    """A hundred fences after an outage of the network do not open a hundred connections."""
+    office = Office()
+    agents = [f"a{n}" for n in range(100)]
+    link = office.link = GatedLink(office.clock, *agents)
+    office.open()
+    for agent in agents:
+        await office.casework.push_fence(agent, f"start/{agent}")
+    await office.relay.dispatch()
+    await breathe()
+    assert link.under_way == LANES
+    link.gate.set()
+    await office.work()
+    assert (link.most, len(link.done)) == (LANES, 100)
+
+
+class BrokenNotifier:
+    """Somebody else's code, with a bug that is mended one day."""
+
+    def __init__(self) -> None:
+        self.mended = False
+        self.calls = 0
+
+    async def send(self, notices: Sequence[fx.Notify]) -> None:
+        self.calls += 1
+        if not self.mended:
+            raise KeyError("channel")
+
+
+async def test_a_notifiers_bug_holds_up_nothing_and_is_shown_until_it_is_mended() -> None:
+    """Fences and actions go on; the notice is tried again, later each time."""
+    office = Office()
+    broken = BrokenNotifier()
+    office.notifier = broken
+    office.open()
+    await office.contain()
+    await office.work(seconds=15)
+    assert office.casework.get("inc-1").state is State.PROBATION
+    assert broken.calls == 4  # at 0, 2, 6 and 14 s
+    (health,) = office.supervisor.degraded
+    assert (health.name, health.failures, health.last_error) == (
+        "notifier",
+        4,
+        "KeyError: 'channel'",
+    )
+    broken.mended = True
+    await office.work(seconds=20)
+    assert office.supervisor.degraded == []
+    assert await office.workflow.due_effects(float("inf")) == []
+
+
+async def test_a_notice_that_only_meets_bugs_is_given_up_in_the_end() -> None:
+    """It is logged, and does not stay in the outbox for ever."""
+    office = Office()
+    broken = BrokenNotifier()
+    office.notifier = broken
+    office.open()
+    await office.contain()
+    await office.work(seconds=1500)
+    assert broken.calls == GIVE_UP_AFTER
+    assert await office.workflow.due_effects(float("inf")) == []
+    assert office.supervisor.degraded == []
+
+
+class BuggyLink(ScriptedLink):
+    """A link whose calls fail in a way that nobody has thought of."""
+
+    async def apply(self, agent_id: str, action: Action, key: str) -> ActionAnswer:
+        raise ValueError("no such field")
+
+    async def fence(self, agent_id: str, refused: bool, key: str) -> bool:
+        self.calls.append(LinkCall("fence", agent_id, refused, key))
+        raise ValueError("no such field")
+
+
+async def test_an_action_that_only_meets_bugs_failed_and_its_fence_is_never_given_up() -> None:
+    """The next rung is ordered, at last a person is called; the fence is pushed as ever."""
+    office = Office()
+    link = office.link = BuggyLink(office.clock)
+    office.open()
+    await office.contain()
+    await office.work(seconds=5000)
+    assert office.casework.get("inc-1").state is State.AWAITING_APPROVAL
+    (row,) = await office.workflow.due_effects(float("inf"))
+    assert isinstance(row.effect, fx.PushFence)
+    assert len(link.calls) > GIVE_UP_AFTER
+    assert [health.name for health in office.supervisor.degraded] == ["link"]
+
+
+class FullWorkflow(MemoryWorkflow):
+    """A store whose disk is full for a while."""
+
+    def __init__(self) -> None:
+        super().__init__("r")
+        self.full = False
+
+    async def effect_done(self, key: str, at: float) -> None:
+        if self.full:
+            raise StoreDown("disk is full")
+        await super().effect_done(key, at)
+
+
+async def test_what_could_not_be_noted_is_carried_out_again() -> None:
+    """At least once: with the same key, after a pause, and shown meanwhile."""
+    office = Office(workflow := FullWorkflow())
+    workflow.full = True
+    await office.casework.push_fence("a1", "x")
+    await office.work(seconds=3)
+    assert [health.name for health in office.supervisor.degraded] == ["outbox"]
+    workflow.full = False
+    await office.work(seconds=3)
+    assert {call.key for call in office.link.calls} == {"x/push"}
+    assert office.supervisor.degraded == []
+    assert await workflow.due_effects(float("inf")) == []

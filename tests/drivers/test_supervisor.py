@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 
 from immune.clock import ManualClock
-from immune.errors import Fatal
+from immune.errors import Fatal, IllegalEvent, StoreDown
 from immune.supervisor import Supervisor
 
 
@@ -63,3 +64,32 @@ async def test_what_must_end_the_process_is_not_caught() -> None:
 
     with pytest.raises(Fatal):
         await Supervisor(ManualClock()).round("store", fatal)
+
+
+def test_an_episode_is_logged_once_until_its_reason_changes() -> None:
+    """A full disk refuses a thousand vitals: one line when it begins, one when it is over."""
+    supervisor = Supervisor(ManualClock())
+
+    def append(fault: Exception | None) -> None:
+        with supervisor.watching("telemetry store"):
+            if fault is not None:
+                raise fault
+
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(1000):
+            with pytest.raises(StoreDown):
+                append(StoreDown("disk is full"))
+        assert supervisor.degraded[0].failures == 1000
+        with pytest.raises(StoreDown):
+            append(StoreDown("read-only file system"))
+        append(None)
+    assert [line["event"] for line in lines] == ["fails", "fails", "recovered"]
+    assert supervisor.degraded == []
+
+
+def test_a_refusal_is_no_failure_of_who_refuses() -> None:
+    """The store answered: whoever asked was wrong."""
+    supervisor = Supervisor(ManualClock())
+    with pytest.raises(IllegalEvent), supervisor.watching("workflow store"):
+        raise IllegalEvent("no")
+    assert supervisor.degraded == []

@@ -13,6 +13,7 @@ from immune.clock import ManualClock
 from immune.columns import Names, Rows, VitalColumns, from_vitals, to_vitals
 from immune.errors import QueueFull, StoreDown
 from immune.settings import IntakeSettings
+from immune.supervisor import Supervisor
 from immune.telemetry import TelemetryCollector
 from immune.testing import MemoryTelemetry
 from immune.vitals import Kind, Metric, Vital
@@ -39,9 +40,10 @@ class Ward:
 
     def __init__(self, params: IntakeSettings | None = None) -> None:
         self.clock, self.names = ManualClock(NOW), Names()
+        self.supervisor = Supervisor(self.clock)
         self.store = GatedTelemetry(self.names)
         self.collector = TelemetryCollector(
-            self.store, self.names, self.clock, params or IntakeSettings()
+            self.store, self.names, self.clock, params or IntakeSettings(), self.supervisor
         )
 
     async def accept(self, *vitals: Vital) -> None:
@@ -212,9 +214,12 @@ async def test_what_the_store_does_not_take_is_not_scored() -> None:
         with pytest.raises(StoreDown):
             await ward.accept(vital(NOW, step_id="s-0"))
     assert (ward.collector.accepted, ward.collector.queued) == (0, 0)
+    (health,) = ward.supervisor.degraded
+    assert (health.name, health.failures) == ("telemetry store", 2)
     ward.store.down = False
     await ward.accept(vital(NOW, step_id="s-0"))
     assert ward.times() == [0]
+    assert ward.supervisor.degraded == []
 
 
 async def test_an_agents_facts_and_times_are_remembered() -> None:

@@ -64,7 +64,7 @@ def incident(state: State = State.SUSPECTED, subject: Subject | None = None) -> 
         covered=(Action.REDUCE_AUTONOMY, Action.RESET_MEMORY) if healing else (),
         attempts=1 if healing else 0,
         current=Action.REDUCE_AUTONOMY if healing else None,
-        probation=Probation("inc-1/1", Action.REDUCE_AUTONOMY, 100.0, 220.0)
+        probation=Probation("inc-1/1", Action.REDUCE_AUTONOMY, 100.0)
         if state is State.PROBATION
         else None,
     )
@@ -84,15 +84,17 @@ def every_event() -> list[e.Event]:
         e.Rejected(at=at, who="ann", version=3),
         e.Overdue(at=at, contact=1, approval_deadline_at=at + DEADLINE),
         e.HealNow(at=at, who="ann", action=Action.RESET_MEMORY),
-        e.Applied(at=at, key="inc-1/1", action=Action.REDUCE_AUTONOMY, stale_at=at + 120),
+        e.Applied(at=at, key="inc-1/1", action=Action.REDUCE_AUTONOMY),
         failed(at),
         e.Unreachable(at=at, key="inc-1/1", action=Action.REDUCE_AUTONOMY),
         e.Verified(at=at, fresh_steps=6),
         relapsed(at),
-        e.Stale(at=at, stale_at=at + 120),
+        e.Stale(at=at),
+        e.Resumed(at=at),
         e.FindingAdded(at=at, finding=finding()),
         released(e.Verdict.FALSE_ALARM, at),
         e.Absorbed(at=at, by="inc-9"),
+        e.Acknowledged(at=at, who="ann"),
     ]
 
 
@@ -107,7 +109,7 @@ def relapsed(at: float = 110.0) -> e.Relapsed:
 
 
 def released(verdict: e.Verdict, at: float = 110.0) -> e.Released:
-    return e.Released(at=at, who="ann", verdict=verdict, stale_at=at + 120)
+    return e.Released(at=at, who="ann", verdict=verdict)
 
 
 def diagnosed(asks: str = "", at: float = 110.0) -> e.Diagnosed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from immune.diagnosis.causes import Cause, Diagnosis, RankedCause
 from immune.errors import IllegalEvent
 from immune.healing.actions import Action, Rung
 from immune.incidents import effects as fx
@@ -36,7 +37,7 @@ def orders(wishes: list[fx.Effect]) -> list[Action]:
 
 
 def applied(action: Action, key: str) -> e.Applied:
-    return e.Applied(at=120.0, key=key, action=action, stale_at=240.0)
+    return e.Applied(at=120.0, key=key, action=action)
 
 
 def test_a_mild_case_heals_by_itself() -> None:
@@ -253,3 +254,100 @@ def test_a_fleet_incident_has_no_agent() -> None:
     """Asking a fleet incident for its agent is a mistake that says so."""
     with pytest.raises(ValueError, match="provider"):
         _ = incident(State.OBSERVED, Subject("provider", "acme")).agent_id
+
+
+SLOW = Diagnosis((RankedCause(Cause.TOOL_INSTABILITY, 0.9),), ("latency",), "latency_ms")
+OTHER_LADDER = (
+    Rung(Action.REVOKE_TOOLS),
+    Rung(Action.REDUCE_AUTONOMY),
+    Rung(Action.CLONE_AGENT, asks=True),
+)
+
+
+def changed(asks: str = "") -> e.Diagnosed:
+    """Another cause has become clear."""
+    return e.Diagnosed(
+        at=115.0, diagnosis=SLOW, ladder=OTHER_LADDER, asks=asks, approval_deadline_at=1015.0
+    )
+
+
+def added(onset_at: float) -> e.FindingAdded:
+    return e.FindingAdded(
+        at=114.0, finding=msgspec.structs.replace(finding(), onset_at=onset_at), diagnosis=SLOW
+    )
+
+
+def test_a_further_finding_alone_changes_neither_cause_nor_ladder() -> None:
+    """The two belong together: only a new plan changes both."""
+    case, _ = play(incident(State.PROBATION), added(onset_at=105.0))
+    assert case.diagnosis == incident().diagnosis
+    assert case.ladder == LADDER
+
+
+def test_after_a_change_of_cause_the_next_rung_is_the_new_ladders() -> None:
+    """What is on trial goes on; what follows it is for what the agent has now."""
+    case, wishes = play(incident(State.PROBATION), added(onset_at=105.0), changed())
+    assert (case.state, orders(wishes)) == (State.PROBATION, [])
+    case, wishes = play(case, relapsed())
+    assert orders(wishes) == [Action.REVOKE_TOOLS]
+
+
+def test_what_failed_on_the_same_sickness_is_not_tried_again_under_another_name() -> None:
+    """Its onset lies before the action: the action has had its chance."""
+    case, wishes = play(incident(State.PROBATION), added(onset_at=90.0), changed())
+    assert case.plan == (Action.REVOKE_TOOLS, Action.CLONE_AGENT)
+    case, wishes = play(case, relapsed(), failed())
+    assert orders(wishes) == [Action.REVOKE_TOOLS]
+    assert case.state is State.AWAITING_APPROVAL
+
+
+def test_on_another_sickness_the_same_action_may_be_tried_again() -> None:
+    """Its onset lies after the action: that one says nothing about it."""
+    ladder = (Rung(Action.REDUCE_AUTONOMY), Rung(Action.REVOKE_TOOLS))
+    event = msgspec.structs.replace(changed(), ladder=ladder)
+    _, wishes = play(incident(State.PROBATION), added(onset_at=105.0), event, relapsed())
+    assert orders(wishes) == [Action.REDUCE_AUTONOMY]
+
+
+def test_what_was_approved_covers_no_other_plan() -> None:
+    """Where mode or severity ask, the changed plan asks again."""
+    case, wishes = play(
+        incident(State.CONTAINED),
+        diagnosed(asks="mode ask"),
+        e.Approved(at=111.0, who="ann", plan=tuple(r.action for r in LADDER), version=4),
+        applied(Action.REDUCE_AUTONOMY, "inc-1/1"),
+        changed(asks="mode ask"),
+        relapsed(),
+    )
+    assert (case.state, case.asks) == (State.AWAITING_APPROVAL, "mode ask")
+    assert orders(wishes) == [Action.REDUCE_AUTONOMY]
+
+
+def test_an_order_after_a_no_covers_no_other_plan_either() -> None:
+    """A person ordered one action for one sickness; nothing else follows by itself."""
+    case, _ = play(
+        incident(State.REJECTED),
+        e.HealNow(at=110.0, who="ann", action=Action.RESET_MEMORY),
+        applied(Action.RESET_MEMORY, "inc-1/1"),
+        changed(),
+        relapsed(),
+    )
+    assert case.state is State.AWAITING_APPROVAL
+
+
+def test_who_waits_for_a_decision_waits_for_one_on_the_new_plan() -> None:
+    """The plan shown is another one, a person is told, and nothing is decided."""
+    case, wishes = play(incident(State.AWAITING_APPROVAL), changed())
+    assert case.state is State.AWAITING_APPROVAL
+    assert case.plan == (Action.REVOKE_TOOLS, Action.REDUCE_AUTONOMY, Action.CLONE_AGENT)
+    assert [w.topic for w in wishes if isinstance(w, fx.Notify)] == [fx.Topic.APPROVAL]
+
+
+def test_a_stale_probation_is_so_no_more_when_vitals_come() -> None:
+    """Flagged, and cleared."""
+    case, _ = play(incident(State.PROBATION), e.Stale(at=230.0))
+    assert case.probation is not None
+    assert case.probation.stale
+    case, _ = play(case, e.Resumed(at=240.0))
+    assert case.probation is not None
+    assert not case.probation.stale

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from immune.detection.findings import Source, Tier
+from immune.diagnosis.causes import Cause, Diagnosis, RankedCause
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
 from immune.incidents.step import step
-from immune.incidents.triage import answer
+from immune.incidents.triage import answer, overturned
 from immune.modes import Mode
 from tests.incidents.cases import DIAGNOSIS, finding, incident, relapsed, released
 
@@ -65,3 +66,29 @@ def test_what_was_only_watched_is_never_fenced_by_a_relapse() -> None:
     again, wishes = step(on_trial, relapsed())
     assert again.state is State.OBSERVED
     assert wishes == ()
+
+
+def ranked(**confidences: float) -> Diagnosis:
+    causes = tuple(RankedCause(Cause(name), p) for name, p in confidences.items())
+    return Diagnosis(causes, (), "p")
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "clear"),
+    [
+        (ranked(tool_instability=0.8, infinite_loop=0.1), True),
+        (ranked(tool_instability=0.55, infinite_loop=0.45), False),
+        (ranked(tool_instability=0.45, infinite_loop=0.1), False),
+        (ranked(infinite_loop=0.9, tool_instability=0.1), False),
+        (ranked(unknown=0.9, infinite_loop=0.1), False),
+    ],
+)
+def test_only_a_clear_change_of_cause_changes_the_plan(diagnosis: Diagnosis, clear: bool) -> None:
+    """Likelier than not, and twice as likely as the plan's own cause."""
+    assert overturned(incident(State.PROBATION), diagnosis) is clear
+
+
+@pytest.mark.parametrize("state", [State.SUSPECTED, State.OBSERVED, State.EXHAUSTED])
+def test_where_there_is_no_plan_to_follow_none_is_changed(state: State) -> None:
+    """Not yet planned, or past all plans: a person is there."""
+    assert not overturned(incident(state), ranked(tool_instability=0.9))

@@ -36,7 +36,9 @@ def test_a_bomb_in_many_members_is_refused_too() -> None:
         inflate(gzip.compress(bytes(1000)) * 100, 50_000)
 
 
-@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"cut short" * 100)[:-12]])
+@pytest.mark.parametrize(
+    "body", [b"no gzip", gzip.compress(b"cut short" * 100)[:-12]], ids=["none", "cut short"]
+)
 def test_what_is_no_whole_gzip_is_the_callers_fault(body: bytes) -> None:
     """A body that its encoding does not describe is invalid, not half taken."""
     with pytest.raises(InvalidInput):

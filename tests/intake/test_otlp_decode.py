@@ -18,7 +18,7 @@ from immune.intake.otlp.facts import Facts, facts_of
 from immune.intake.otlp.names import NUMBER_FACTS, TEXT_FACTS
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.spans import Role, role_of
-from tests.intake.traces import SALT, make_span
+from tests.intake.traces import LIMITS, SALT, make_span
 
 SPAN = {
     "traceId": "AA" * 16,
@@ -42,7 +42,8 @@ def request(*spans: dict[str, Any]) -> dict[str, Any]:
 def decoded(body: object, content_type: str = "application/json", **more: Any) -> DecodedSpans:
     """What becomes of `body`, given as bytes or to be written as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decode_traces(data, content_type=content_type, salt=SALT, **more)
+    limits = {"max_bytes": LIMITS.body_max_bytes}
+    return decode_traces(data, content_type=content_type, salt=SALT, **{**limits, **more})
 
 
 def one(**fields: Any) -> Span:

@@ -20,6 +20,7 @@ from immune.intake.otlp.decode import decode_traces
 from immune.vitals import ToolCall, Vital
 from tests.intake.traces import (
     DATA,
+    LIMITS,
     NAMES,
     SALT,
     after,
@@ -88,7 +89,11 @@ def test_protobuf_says_the_same_as_json(name: str) -> None:
     spans = sample_spans(name)
     for data, encoding in ((body, ""), (gzip.compress(body), "gzip")):
         decoded = decode_traces(
-            data, content_type="application/x-protobuf", content_encoding=encoding, salt=SALT
+            data,
+            content_type="application/x-protobuf",
+            content_encoding=encoding,
+            salt=SALT,
+            max_bytes=LIMITS.body_max_bytes,
         )
         assert decoded.rejected == 0
         assert decoded.spans == spans

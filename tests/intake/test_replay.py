@@ -15,7 +15,7 @@ from immune.intake.otlp.span import Span
 from immune.intake.replay import Request, replay
 from immune.intake.vitals_json import decode
 from immune.vitals import Vital
-from tests.intake.traces import DATA, NAMES, SALT, assembled, sample, sample_spans
+from tests.intake.traces import DATA, LIMITS, NAMES, SALT, assembled, sample, sample_spans
 
 NOW = 1_900_000_000.0
 
@@ -28,6 +28,8 @@ def vitals_of(requests: list[Request]) -> list[Vital]:
             request.body,
             received_at=NOW + request.offset_s,
             salt=SALT,
+            max_bytes=LIMITS.body_max_bytes,
+            max_items=LIMITS.items_max,
             content_type=request.content_type,
         )
         assert not decoded.refused
@@ -39,7 +41,12 @@ def spans_of(requests: list[Request]) -> list[Span]:
     """The spans that the server will read out of these requests."""
     spans: list[Span] = []
     for request in requests:
-        decoded = decode_traces(request.body, content_type=request.content_type, salt=SALT)
+        decoded = decode_traces(
+            request.body,
+            content_type=request.content_type,
+            salt=SALT,
+            max_bytes=LIMITS.body_max_bytes,
+        )
         assert not decoded.rejected
         latest = max(span.end_s for span in decoded.spans)
         assert latest <= NOW + request.offset_s + 1e-6, "a span ahead of its sending"

@@ -14,6 +14,7 @@ from immune.errors import InvalidInput, TooLarge
 from immune.intake.salt import Salt
 from immune.intake.vitals_json import Decoded, decode
 from immune.vitals import Kind, Refusal, ToolCall, Vital
+from tests.intake.traces import LIMITS
 
 NOW = 1_800_000_000.0
 SALT = Salt(b"the tests' own salt")
@@ -22,7 +23,8 @@ SALT = Salt(b"the tests' own salt")
 def taken(body: object, content_type: str = "", **limits: int) -> Decoded:
     """What becomes of `body`, given as bytes or to be written as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decode(data, received_at=NOW, salt=SALT, content_type=content_type, **limits)
+    full = {"max_bytes": LIMITS.body_max_bytes, "max_items": LIMITS.items_max, **limits}
+    return decode(data, received_at=NOW, salt=SALT, content_type=content_type, **full)
 
 
 def test_a_step_is_taken_with_all_that_is_told_of_it() -> None:

@@ -13,11 +13,14 @@ from immune.intake.otlp.assemble import TraceAssembler
 from immune.intake.otlp.decode import decode_traces
 from immune.intake.otlp.span import RawSpan, Span, resource_of, span_of
 from immune.intake.salt import Salt
+from immune.settings import ServerSettings
 from immune.vitals import Vital
 
 DATA = Path(__file__).parents[1] / "data" / "otel"
 NAMES = sorted(file.name.removesuffix(".traces.json") for file in DATA.glob("*.traces.json"))
 SALT = Salt(b"the tests' own salt")
+LIMITS = ServerSettings()
+"""How much one request may bring, as a server has it unless told."""
 START = 1_800_000_000
 """When hand-made spans begin, epoch seconds."""
 
@@ -31,7 +34,10 @@ def sample(name: str) -> dict[str, Any]:
 def sample_spans(name: str) -> list[Span]:
     """The spans of the recorded request."""
     body = (DATA / f"{name}.traces.json").read_bytes()
-    return decode_traces(body, content_type="application/json", salt=SALT).spans
+    decoded = decode_traces(
+        body, content_type="application/json", salt=SALT, max_bytes=LIMITS.body_max_bytes
+    )
+    return decoded.spans
 
 
 def after(spans: Sequence[Span]) -> float:

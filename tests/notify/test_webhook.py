@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +177,17 @@ async def test_one_failing_notifier_keeps_no_other_from_being_told() -> None:
     assert well.notices == [notice()]
     await both.send([notice()])
     assert broken.notices == [notice()]
+
+
+async def test_a_bug_in_one_notifier_keeps_no_other_from_being_called() -> None:
+    """Nor does it hide: what nobody expected is raised before what passes by itself."""
+
+    class Buggy:
+        async def send(self, notices: Sequence[Notify]) -> None:
+            raise KeyError("channel")
+
+    down, well = RecordingNotifier(), RecordingNotifier()
+    down.fail(Transient("503"))
+    with pytest.raises(KeyError):
+        await SeveralNotifiers(down, Buggy(), well).send([notice()])
+    assert well.notices == [notice()]

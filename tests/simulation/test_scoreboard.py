@@ -83,7 +83,7 @@ class Story:
 
     def applied(self, action: Action, case_id: str = "inc-1") -> None:
         self.tell(
-            e.Applied(at=self.now, key="k", action=action, stale_at=self.now + 60),
+            e.Applied(at=self.now, key="k", action=action),
             _case(State.PROBATION, case_id),
         )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
+import pytest
 from tests.stories.stage import Stage
 
 from immune.casework import Casework
-from immune.columns import concat
-from immune.detection import Observation
+from immune.columns import Rows, VitalColumns, concat
 from immune.errors import StoreDown, Unreachable
 from immune.healing.actions import Action, ActionAnswer, Change, Treatment, TreatmentState
 from immune.incidents import events as e
@@ -93,22 +95,20 @@ async def test_every_baseline_is_saved_in_its_turn() -> None:
         assert saved == set(stage.agents)
 
 
-async def test_a_clock_put_back_stops_no_timer() -> None:
-    """An hour back on the wall: what is looked at each second still is."""
+async def test_after_a_suspended_hour_nobody_else_was_away() -> None:
+    """The lid was closed for an hour: no agent was silent, no decision is overdue at once."""
     async with Stage() as stage:
-        await stage.play(30)
-        swept: list[float] = []
-        sentinel = stage.system.orchestrator.sentinel
-        sweep = sentinel.sweep
-
-        def noted(now: float) -> Observation:
-            swept.append(now)
-            return sweep(now)
-
-        sentinel.sweep = noted  # type: ignore[method-assign]
-        stage.simulation.clock.jump(-3600.0)
-        await stage.play(10)
-        assert len(swept) == 10
+        await stage.warm_up()
+        sick = stage.agents[0]
+        stage.infect(sick, "full_meltdown")
+        assert await stage.play(60, lambda: stage.state(sick) is State.AWAITING_APPROVAL)
+        told = len(stage.lines)
+        stage.simulation.clock.suspend(3600.0)
+        await stage.system.orchestrator.turn()
+        await stage.play(50)
+        assert stage.lines[told:] == []
+        await stage.play(20)
+        assert stage.happened(sick)[-1] == "overdue"
 
 
 async def test_a_fault_is_told_again_by_the_next_process() -> None:
@@ -123,6 +123,59 @@ async def test_a_fault_is_told_again_by_the_next_process() -> None:
             assert len(await stage.simulation.workflow.due_effects(float("inf"))) == before + 1
             await stage.crash()
             stage.simulation.clock.advance(1.0)
+
+
+async def test_a_full_disk_is_shown_while_it_lasts() -> None:
+    """Vitals are refused, the status says by what and why; the first that is taken ends it."""
+    async with Stage() as stage:
+        await stage.play(5)
+        simulation = stage.simulation
+        append = simulation.telemetry.append
+
+        async def full(columns: VitalColumns) -> Rows | None:
+            raise StoreDown("disk is full")
+
+        simulation.telemetry.append = full  # type: ignore[method-assign]
+        for _ in range(3):
+            simulation.clock.advance(1.0)
+            with pytest.raises(StoreDown):
+                await stage.system.collector.accept(simulation.fleet.step(simulation.clock.time()))
+            await stage.system.orchestrator.turn()
+        (health,) = stage.system.views.status().degraded
+        assert (health.name, health.failures) == ("telemetry store", 3)
+        assert health.last_error == "StoreDown: disk is full"
+        simulation.telemetry.append = append  # type: ignore[method-assign]
+        await stage.play(2)
+        assert stage.system.views.status().degraded == []
+
+
+async def test_an_agent_that_answers_late_holds_up_no_timer() -> None:
+    """Its treatment is to be lifted, and the call hangs: the others' timers go on."""
+    async with Stage() as stage:
+        await stage.warm_up()
+        agent = stage.agents[0]
+        orchestrator = stage.system.orchestrator
+        treatment = await _limited(stage, agent)
+        answered = asyncio.Event()
+        lift = stage.simulation._link.lift
+
+        async def slow(agent_id: str, treatment: Treatment, key: str) -> ActionAnswer:
+            await answered.wait()
+            return await lift(agent_id, treatment, key)
+
+        stage.simulation._link.lift = slow  # type: ignore[method-assign]
+        stage.simulation.clock.advance(1.0)
+        await orchestrator.tick()
+        await orchestrator.relay.dispatch()
+        await orchestrator.tick()
+        await stage.system.desk.quarantine(stage.agents[1], who="ann", why="audit")
+        await orchestrator.relay.dispatch()
+        await stage.simulation.clock.sleep(0.0)
+        assert stage.simulation.fleet.fenced[1]
+        assert stage.casework.treatments[treatment.id].state is TreatmentState.IN_FORCE
+        answered.set()
+        await orchestrator.relay.round()
+        assert stage.casework.treatments[treatment.id].state is TreatmentState.LIFTING
 
 
 async def _limited(stage: Stage, agent_id: str) -> Treatment:

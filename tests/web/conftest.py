@@ -155,13 +155,17 @@ async def _site(chaos: bool) -> AsyncIterator[Site]:
         collector=gate,
         intake=Intake(
             vitals=partial(decode, salt=salt, max_bytes=BODY_MAX, max_items=ITEMS_MAX),
-            spans=partial(decode_traces, salt=salt),
+            spans=partial(decode_traces, salt=salt, max_bytes=BODY_MAX),
             assembler=TraceAssembler(settle_s=1.0),
             inflate=inflate,
         ),
         settings=settings.server,
         clock=clock,
-        chaos=Chaos(infections.inject, {"tool_loop": ["planner"]}) if chaos else None,
+        chaos=(
+            Chaos(infections.inject, {"tool_loop": ["planner"]}, lambda: {"seconds": 5.0})
+            if chaos
+            else None
+        ),
     )
     system.orchestrator.casework.listeners.append(dashboard.committed)
     transport = httpx2.ASGITransport(app=dashboard)

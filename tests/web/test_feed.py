@@ -12,58 +12,60 @@ import httpx2
 import pytest
 import uvicorn
 
-from immune.errors import InvalidInput
-from immune.web.feed import EventFeed, encode
+from immune.errors import InvalidInput, NotFound
+from immune.web.feed import PAGE, EventFeed, encode
 from immune.web.stream import last_event_id
+from immune.web.watch import Watches
 from tests.web.conftest import Site
 
 Event = tuple[str, str, Any]
 
 
-def parse(chunk: bytes) -> Event:
-    """An event as (id, name, data)."""
-    fields = dict(line.split(": ", 1) for line in chunk.decode().splitlines() if ": " in line)
-    return fields.get("id", ""), fields.get("event", ""), json.loads(fields.get("data", "null"))
-
-
-async def take(chunks: AsyncIterator[bytes], count: int) -> list[Event]:
-    """The next `count` incident events."""
-    found: list[Event] = []
-    while len(found) < count:
-        event = parse(await anext(chunks))
-        if event[1] == "incident":
-            found.append(event)
+def parse(chunk: bytes) -> list[Event]:
+    """The events of a chunk as (id, name, data)."""
+    found = []
+    for block in chunk.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if "event" in fields:
+            found.append((fields.get("id", ""), fields["event"], json.loads(fields["data"])))
     return found
 
 
-async def _all(chunks: AsyncIterator[bytes]) -> list[bytes]:
-    return [chunk async for chunk in chunks]
+async def follow(site: Site, chunks: AsyncIterator[bytes], name: str) -> Any:
+    """Let the feed tell what is new; return the data of the event called `name`."""
+    await site.dashboard.feed.tell()
+    for _, found, data in parse(await anext(chunks)):
+        if found == name:
+            return data
+    raise AssertionError(f"nothing was told of {name}")
+
+
+async def begin(chunks: AsyncIterator[bytes]) -> None:
+    """Read what every stream begins with."""
+    assert (await anext(chunks)).startswith(b"retry:")
+    assert parse(await anext(chunks))[0][1] == "status"
 
 
 def test_an_event_is_one_line_of_data() -> None:
     """Whatever an agent is called, it cannot end the event."""
-    chunk = encode("incident", {"name": "a\n\ndata: forged\r\n"}, 7)
+    chunk = encode("cases", {"name": "a\n\ndata: forged\r\n"}, 7)
     assert chunk.count(b"\n") == 4
-    assert chunk.startswith(b"id: 7\nevent: incident\ndata: {")
+    assert chunk.startswith(b"id: 7\nevent: cases\ndata: {")
     assert b"\r" not in chunk
 
 
-async def test_each_committed_step_comes_with_its_place_and_its_incident(site: Site) -> None:
-    """First the status, then every step as it is committed."""
+async def test_the_steps_of_a_second_come_together_with_their_incident(site: Site) -> None:
+    """First the status, then every committed step with its place in the log."""
     async with aclosing(site.dashboard.feed.stream(None)) as chunks:
-        assert (await anext(chunks)).startswith(b"retry:")
-        assert parse(await anext(chunks))[1] == "status"
+        await begin(chunks)
         case = await site.case()
-        events = await take(chunks, 3)
-    assert [data["line"]["event"]["type"] for _, _, data in events] == [
-        "opened",
-        "confirmed",
-        "diagnosed",
-    ]
-    places = [int(place) for place, _, _ in events]
+        moves = (await follow(site, chunks, "cases"))["moves"]
+    assert [move["event"] for move in moves] == ["opened", "confirmed", "diagnosed"]
+    places = [move["seq"] for move in moves]
     assert places == sorted(set(places))
-    summary = events[-1][2]["incident"]
-    assert (summary["id"], summary["state"]) == (case.id, "awaiting_approval")
+    last = moves[-1]["case"]
+    assert (last["id"], last["state"], last["version"]) == (case.id, "awaiting_approval", 3)
+    assert last["plan"] == list(case.plan)
     assert site.dashboard.feed.viewers == 0
 
 
@@ -72,60 +74,139 @@ async def test_a_viewer_resumes_where_it_was(site: Site) -> None:
     await site.case("a")
     seen = (await site.system.views.events(0))[0].seq
     async with aclosing(site.dashboard.feed.stream(seen)) as chunks:
-        resumed = await take(chunks, 1)
-        await site.case("b")  # while the log is still being read
-        resumed += await take(chunks, 4)
-    places = [int(place) for place, _, _ in resumed]
-    expected = [line.seq for line in await site.system.views.events(seen)]
-    assert places == expected
-    assert resumed[0][2]["incident"]["state"] == "awaiting_approval"
+        await begin(chunks)
+        reading = asyncio.ensure_future(anext(chunks))
+        await asyncio.wait({reading}, timeout=1)
+        await site.case("b")  # not read yet: it waits to be told
+        ((place, _, resumed),) = parse(await reading)
+        told = [move["seq"] for move in resumed["moves"]]
+        assert place == str(told[-1])
+        told += [move["seq"] for move in (await follow(site, chunks, "cases"))["moves"]]
+    assert told == [line.seq for line in await site.system.views.events(seen)]
+    assert resumed["moves"][0]["case"]["state"] == "awaiting_approval"
+
+
+async def test_what_was_read_from_the_log_is_not_told_again(site: Site) -> None:
+    """A step that was committed before the log was read, and not told yet, comes once."""
+    feed = site.dashboard.feed
+    async with aclosing(feed.stream(None)) as other, aclosing(feed.stream(0)) as chunks:
+        await begin(other)
+        await site.case("a")
+        await begin(chunks)
+        ((_, _, resumed),) = parse(await anext(chunks))
+        assert len(resumed["moves"]) == 3
+        await feed.tell()
+        assert "cases" in [name for _, name, _ in parse(await anext(other))]
+        assert "cases" not in [name for _, name, _ in parse(await anext(chunks))]
+
+
+async def test_whoever_was_away_for_too_long_takes_everything_anew(site: Site) -> None:
+    """Beyond some hundred steps a page is read faster than a log."""
+    case = await site.case("a")
+    for _ in range(PAGE // 2 + 1):
+        for order in ("reject", "heal-now"):
+            path = f"/api/incidents/{case.id}/{order}"
+            version = site.system.orchestrator.casework.get(case.id).version
+            await site.client.post(path, json={"version": version})
+        await site.case(f"other {_}")
+    async with aclosing(site.dashboard.feed.stream(0)) as chunks:
+        await begin(chunks)
+        assert [name for _, name, _ in parse(await anext(chunks))] == ["reset"]
 
 
 async def test_a_place_in_another_run_s_log_hides_nothing(site: Site) -> None:
     """After a new run began, an old place is beyond its log: live events still come."""
     async with aclosing(site.dashboard.feed.stream(10_000)) as chunks:
-        await anext(chunks)
-        await anext(chunks)
-        waiting = asyncio.create_task(take(chunks, 1))
-        await site.clock.sleep(0)
+        await begin(chunks)
+        waiting = asyncio.ensure_future(anext(chunks))
+        await asyncio.wait({waiting}, timeout=0.05)
         await site.case()
-        assert (await waiting)[0][2]["line"]["event"]["type"] == "opened"
+        await site.dashboard.feed.tell()
+        assert parse(await waiting)[0][2]["moves"][0]["event"] == "opened"
+
+
+async def test_the_fleet_s_changes_are_told_once(site: Site) -> None:
+    """A new agent, then its state; then nothing more of it."""
+    async with aclosing(site.dashboard.feed.stream(None)) as chunks:
+        await begin(chunks)
+        await site.agent("a")
+        first = await follow(site, chunks, "fleet")
+        assert first["joined"] == [["a", "coder", "", ""]]
+        await site.case("a")
+        second = await follow(site, chunks, "fleet")
+        ((place, _, severity, flags, case),) = second["rows"]
+        assert (place, severity, flags & 1, case) == (0, 80, 1, "inc-1")
+        assert "rows" not in await follow(site, chunks, "fleet")
 
 
 async def test_who_is_too_slow_is_cut_off_alone(site: Site) -> None:
     """Its queue is bounded; the others go on."""
-    feed = EventFeed(site.system.views, site.clock, room=4)
-    site.system.orchestrator.casework.listeners.append(feed.committed)
+    views = site.system.views
+
+    async def status() -> Any:
+        return views.status()
+
+    feed = EventFeed(views, views.roster, status, Watches(views), site.clock, room=4)
     slow, quick = feed.stream(None), feed.stream(None)
     for chunks in (slow, quick):
-        await anext(chunks)
-        await anext(chunks)
-    for name in "abc":
-        await site.case(name)
-        assert len(await take(quick, 3)) == 3
+        await begin(chunks)
+    for _ in range(6):
+        await feed.tell()
+        assert parse(await anext(quick))[0][1] == "fleet"
     assert [chunk async for chunk in slow] == []
     assert feed.viewers == 1
     await quick.aclose()
 
 
-async def test_the_status_comes_again_and_again_and_keeps_the_stream_open(site: Site) -> None:
-    """Every few seconds, with a comment now and then."""
+async def test_the_status_comes_again_and_again(site: Site) -> None:
+    """Every few seconds: it tells a viewer that it is live."""
     chunks = site.dashboard.feed.stream(None)
-    await anext(chunks)
-    await anext(chunks)
-    watching = asyncio.create_task(_all(chunks))
+    await begin(chunks)
     site.dashboard.run(site.system.orchestrator.supervisor)
-    for _ in range(8):
+    told = []
+    for _ in range(9):
         for _ in range(5):
             await site.clock.sleep(0)
-        site.clock.advance(3.0)
-    for _ in range(5):
-        await site.clock.sleep(0)
+        site.clock.advance(1.0)
+        told += parse(await anext(chunks))
     await site.system.orchestrator.supervisor.stop()
-    site.dashboard.feed.close()
-    rest = await watching
-    assert sum(chunk.startswith(b"event: status") for chunk in rest) >= 7
-    assert sum(chunk.startswith(b":") for chunk in rest) == 2
+    await chunks.aclose()
+    assert [name for _, name, _ in told].count("status") == 3
+
+
+async def test_an_agent_is_watched_closely_by_whoever_asks(site: Site) -> None:
+    """Its new steps and its evidence, each step once; the others hear nothing of it."""
+    await site.agent("svc/a")
+    feed = site.dashboard.feed
+    async with (
+        aclosing(feed.stream(None, "agent:svc/a")) as close,
+        aclosing(feed.stream(None)) as far,
+    ):
+        await begin(close)
+        await begin(far)
+        told = []
+        for _ in range(3):
+            site.clock.advance(1.0)
+            await site.agent("svc/a")
+            await feed.tell()
+            await anext(close)
+            ((_, name, data),) = parse(await anext(close))
+            assert name == "agent"
+            told += [vital["at"] for vital in data["vitals"]]
+            assert "agent" not in [name for _, name, _ in parse(await anext(far))]
+    assert len(told) == len(set(told)) == 4
+
+
+@pytest.mark.parametrize(
+    ("subject", "refused"),
+    [("agent:nobody", NotFound), ("weather:today", InvalidInput), ("incident:", InvalidInput)],
+)
+def test_what_there_is_not_cannot_be_watched(
+    site: Site, subject: str, refused: type[Exception]
+) -> None:
+    """It is refused before the stream begins."""
+    with pytest.raises(refused):
+        site.dashboard.feed.check(subject)
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "abc", "٣", "9" * 30])
@@ -163,17 +244,18 @@ async def test_the_stream_on_a_real_socket(site: Site) -> None:
         async with client.stream("GET", "/api/events", headers={"last-event-id": "1"}) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             lines = answer.aiter_lines()
-            ids: list[str] = []
-            while len(ids) < 2:
-                line = await anext(lines)
-                if line.startswith("id:"):
-                    ids.append(line)
-            assert ids == ["id: 2", "id: 3"]
+            while not (line := await anext(lines)).startswith("id:"):
+                pass
+            assert line == "id: 3"
             assert site.dashboard.feed.viewers == 1
         while site.dashboard.feed.viewers:
             await asyncio.wait({asyncio.create_task(site.clock.sleep(0))}, timeout=0.01)
-        async with client.stream("GET", "/api/events") as answer:
+        async with client.stream("GET", "/api/events?after=2") as answer:
             lines = answer.aiter_lines()
-            await anext(lines)
+            while not (line := await anext(lines)).startswith("data:") or '"moves"' not in line:
+                pass
+            assert [move["seq"] for move in json.loads(line[5:])["moves"]] == [3]
             site.dashboard.feed.close()
             assert [line async for line in lines]
+        nobody = await client.get("/api/events?watch=agent:nobody")
+        assert nobody.status_code == 404

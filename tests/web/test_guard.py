@@ -64,15 +64,36 @@ async def test_orders_from_another_origin_are_refused(site: Site, origin: str, p
 async def test_orders_from_our_own_page_or_from_a_program_are_taken(
     site: Site, origin: str | None
 ) -> None:
-    """The page sends its origin, a program none."""
-    headers = {} if origin is None else {"origin": origin}
+    """The page sends its origin and the token that only it can read, a program neither."""
+    token = (await site.client.get("/api/token")).json()["token"]
+    headers = {} if origin is None else {"origin": origin, "x-immune-token": token}
     assert (await site.client.post("/api/mode", json=ORDER, headers=headers)).status_code == 200
 
 
 async def test_behind_a_tls_proxy_the_origin_says_https(site: Site) -> None:
     """The proxy speaks http to us and keeps the Host: still the same origin."""
-    headers = {"host": "localhost", "origin": "https://localhost"}
+    token = (await site.client.get("/api/token")).json()["token"]
+    headers = {"host": "localhost", "origin": "https://localhost", "x-immune-token": token}
     assert (await site.client.post("/api/mode", json=ORDER, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("told", [{}, {"x-immune-token": ""}, {"x-immune-token": "guessed"}])
+@pytest.mark.parametrize("mark", [{"origin": f"http://{HOST}"}, {"sec-fetch-site": "same-origin"}])
+@pytest.mark.parametrize("path", ["/api/mode", "/api/vitals", "/api/lockdowns"])
+async def test_a_browser_s_order_needs_the_token(
+    site: Site, told: dict[str, str], mark: dict[str, str], path: str
+) -> None:
+    """Whatever says that a browser asks; the right origin alone is not enough."""
+    answer = await site.client.post(path, json=ORDER, headers={**told, **mark})
+    assert answer.status_code == 403
+    assert "/api/token" in answer.json()["detail"]
+
+
+async def test_each_start_has_a_token_of_its_own(site: Site, demo_site: Site) -> None:
+    """One that was overheard is worth nothing after the next."""
+    tokens = {(await one.client.get("/api/token")).json()["token"] for one in (site, demo_site)}
+    assert len(tokens) == 2
+    assert all(len(token) >= 40 for token in tokens)
 
 
 @pytest.mark.parametrize(

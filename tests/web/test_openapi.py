@@ -25,16 +25,16 @@ async def test_every_route_is_documented_and_every_documented_route_is_there(sit
     assert documented == bound | IN_FRONT
 
 
-async def test_every_documented_get_answers(site: Site) -> None:
+async def test_every_documented_get_answers(demo_site: Site) -> None:
     """With ids that exist: 200 and the type that was promised."""
-    await site.agent()
-    case = await site.case()
-    document = (await site.client.get("/api/openapi.json")).json()
+    await demo_site.agent()
+    case = await demo_site.case()
+    document = (await demo_site.client.get("/api/openapi.json")).json()
     for path, operations in document["paths"].items():
         if "get" not in operations or path == "/api/events":
             continue
         there = path.replace("{agent_id}", "a").replace("{incident_id}", case.id)
-        answer = await site.client.get(there)
+        answer = await demo_site.client.get(there)
         assert answer.status_code == 200, path
         promised = operations["get"]["responses"]["200"]["content"]
         assert answer.headers["content-type"].partition(";")[0] in promised

@@ -11,17 +11,18 @@ from immune.cli import options
 
 def agents(
     state: Annotated[
-        str, typer.Option(metavar="STATE", help="Only these states, several with commas.")
+        str,
+        typer.Option(metavar="STATE", help="Only these, with commas: healthy, suspected, held …"),
     ] = "",
     type: Annotated[str, typer.Option(metavar="TYPE", help="Only agents of this type.")] = "",
     search: Annotated[
-        str, typer.Option(metavar="TEXT", help="Part of the id, type, model or provider.")
+        str, typer.Option(metavar="TEXT", help="Only with this in the id, type, model or provider.")
     ] = "",
     limit: options.Limit = 100,
     server: options.Server = options.SERVER,
     json: options.Json = False,
 ) -> None:
-    """List agents with their state, evidence and fence."""
+    """List agents with their state, evidence against them, and fence."""
     from immune.cli import show
     from immune.cli.remote import Remote, read
     from immune.cli.shapes import Agent

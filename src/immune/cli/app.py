@@ -9,9 +9,11 @@ import typer
 from immune import __version__
 from immune.cli.agents import agents
 from immune.cli.approve import approve
+from immune.cli.backtest import backtest
 from immune.cli.bench import bench
 from immune.cli.chaos import chaos
 from immune.cli.demo import demo
+from immune.cli.doctor import doctor
 from immune.cli.heal_now import heal_now
 from immune.cli.incidents import incidents
 from immune.cli.mode import mode
@@ -65,7 +67,9 @@ app.command(rich_help_panel=RUN)(demo)
 app.command(rich_help_panel=RUN)(serve)
 app.command(rich_help_panel=RUN)(simulate)
 app.command(rich_help_panel=DATA)(replay)
+app.command(rich_help_panel=DATA)(backtest)
 app.command(rich_help_panel=OPERATE)(status)
+app.command(rich_help_panel=OPERATE)(doctor)
 app.command(rich_help_panel=OPERATE)(agents)
 app.command(rich_help_panel=OPERATE)(incidents)
 app.command(rich_help_panel=OPERATE)(approve)

@@ -11,6 +11,8 @@ from immune.cli import options
 
 def approve(
     incident: options.Incident,
+    version: options.Version = None,
+    yes: options.Yes = False,
     why: options.Why = "",
     plan: Annotated[
         str,
@@ -24,8 +26,22 @@ def approve(
     who: options.Who = "",
     server: options.Server = options.SERVER,
 ) -> None:
-    """Approve the plan of an incident, as it is shown now."""
+    """Approve the healing plan of an incident, exactly as you saw it.
+
+    On a terminal the case is shown and you are asked. Elsewhere say which version you saw with
+    [bold]--version[/bold].
+    """
     from immune.cli.deciding import decide
 
     actions = tuple(part.strip() for part in plan.split(",") if part.strip())
-    decide(server, incident, "approve", who, why=why, plan=actions, cause=cause)
+    decide(
+        server,
+        incident,
+        "approve",
+        who,
+        version=version,
+        yes=yes,
+        why=why,
+        plan=actions,
+        cause=cause,
+    )

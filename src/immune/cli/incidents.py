@@ -15,7 +15,9 @@ def incidents(
     ] = "",
     state: Annotated[
         str,
-        typer.Option(metavar="STATE", help="Only these states, several with commas; or all."),
+        typer.Option(
+            metavar="STATE", help="Only these, with commas: open, all, healing, resolved …"
+        ),
     ] = "open",
     agent: Annotated[str, typer.Option(metavar="AGENT", help="Only this agent's.")] = "",
     limit: options.Limit = 50,
@@ -60,20 +62,14 @@ def incidents(
 
 def _timeline(detail: object) -> None:
     from immune.cli import show
-    from immune.cli.shapes import IncidentDetail, words
+    from immune.cli.shapes import IncidentDetail
+    from immune.cli.timeline import told
 
     assert isinstance(detail, IncidentDetail)
-    show.case(detail.incident)
-    first = float(str(detail.events[0].event.get("at", 0))) if detail.events else 0.0
+    show.case(detail.incident, detail.attempts)
     rows = [
-        (
-            f"+{show.span(float(str(line.event.get('at', first))) - first)}",
-            words(str(line.event.get("type", ""))),
-            show.state(line.state),
-            str(line.event.get("who", "")),
-            str(line.event.get("why", "")),
-        )
-        for line in detail.events
+        (f"+{show.span(one.after_s)}", one.what, show.state(one.state), one.who, one.why)
+        for one in told(detail.events)
     ]
     show.console.print()
     show.console.print(show.table(("at", "what", "state", "who", "why"), rows, right="at"))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
-from immune.cli.remote import Remote, SaidNo
+from immune.cli.remote import Remote, SaidNo, read
+from immune.cli.shapes import Refusal
 from immune.clock import Clock
 
 FULL = (429, 503)
@@ -32,11 +34,6 @@ class Request(Protocol):
     def body(self) -> bytes: ...
 
 
-class _Refusal(msgspec.Struct):
-    field: str
-    reason: str
-
-
 class _Partial(msgspec.Struct, rename="camel"):
     rejected_spans: int = 0
     error_message: str = ""
@@ -44,7 +41,7 @@ class _Partial(msgspec.Struct, rename="camel"):
 
 class _Answer(msgspec.Struct, rename={"partial": "partialSuccess"}):
     accepted: int = 0
-    refused: list[_Refusal] = []
+    refused: list[Refusal] = []
     partial: _Partial = msgspec.field(default_factory=_Partial)
 
 
@@ -54,26 +51,25 @@ class Sent:
 
     requests: int = 0
     accepted: int = 0
-    refused: int = 0
-    reason: str = ""
-    """Why the first refused item was."""
+    """Vitals; of spans a server doesn't say at once what they come to."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Refused vitals or spans, by reason."""
 
-    def said(self) -> str:
-        """The outcome in words."""
-        taken = f"{self.accepted:,} vitals accepted" if self.accepted else "spans taken"
-        if not self.refused:
-            return f"{taken}, none refused"
-        return f"{taken}, {self.refused:,} refused ({self.reason})"
+    def why(self) -> str:
+        """The refusals by reason, the most frequent first."""
+        return "; ".join(f"{count:,} {reason}" for reason, count in self.refused.most_common())
 
     def note(self, body: bytes) -> None:
-        """Count one answer in."""
-        answer = msgspec.json.decode(body, type=_Answer, strict=False)
-        self.requests += 1
+        """Count one answer in; raises Refused for one that is none of ours."""
+        answer = read(body, _Answer, strict=False)
         self.accepted += answer.accepted
-        self.refused += len(answer.refused) + answer.partial.rejected_spans
-        if not self.reason and answer.refused:
-            self.reason = f"{answer.refused[0].field} {answer.refused[0].reason}"
-        self.reason = self.reason or answer.partial.error_message
+        self.note_refused(answer.refused)
+        if answer.partial.rejected_spans:
+            self.refused[answer.partial.error_message] += answer.partial.rejected_spans
+
+    def note_refused(self, refused: Iterable[Refusal]) -> None:
+        """Count refused items in."""
+        self.refused.update(f"{one.field} {one.reason}" for one in refused)
 
 
 def send_paced(
@@ -95,8 +91,12 @@ async def _send(
                 sent.note(remote.send(request.path, request.body, request.content_type))
                 break
             except SaidNo as no:
+                if no.problem.refused:  # each of its items was: the next request may do better
+                    sent.note_refused(no.problem.refused)
+                    break
                 if no.status not in FULL or not left:
                     raise
                 await clock.sleep(no.retry_after_s)
+        sent.requests += 1
         sent_one()
     return sent

@@ -12,7 +12,10 @@ from immune.cli import options
 def quarantine(
     agent: options.Agent,
     why: Annotated[
-        str, typer.Option("--why", metavar="TEXT", help="The next person will want to know.")
+        str,
+        typer.Option(
+            "--why", metavar="TEXT", help="The reason: the next person will want to know."
+        ),
     ],
     who: options.Who = "",
     server: options.Server = options.SERVER,

@@ -15,9 +15,10 @@ import httpx2
 import msgspec
 
 from immune.cli.shapes import Problem
-from immune.errors import Refused, Transient
+from immune.errors import InvalidInput, Refused, Transient
 
 TIMEOUT_S = 30.0
+JSON = "application/json"
 
 T = TypeVar("T")
 
@@ -41,6 +42,8 @@ class Remote:
 
     def __init__(self, server: str) -> None:
         self._server = server.rstrip("/")
+        if not self._server.startswith(("http://", "https://")):
+            raise InvalidInput("--server", f"must begin with http://, such as http://{server}")
         # trust_env=False: a proxy that stands in the environment must not get to see loopback
         self._client = httpx2.Client(timeout=TIMEOUT_S, trust_env=False)
 
@@ -70,7 +73,7 @@ class Remote:
         path: str,
         params: Mapping[str, object] | None = None,
         content: bytes | None = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
     ) -> bytes:
         headers = {} if content is None else {"Content-Type": content_type}
         try:
@@ -81,6 +84,8 @@ class Remote:
                 content=content,
                 headers=headers,
             )
+        except httpx2.ReadTimeout as fault:
+            raise NoServer(f"{self._server} did not answer within {TIMEOUT_S:.0f} s") from fault
         except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
             raise NoServer(
                 f"no server at {self._server} ({type(fault).__name__}): start one with "
@@ -103,19 +108,28 @@ def _problem(response: httpx2.Response) -> Problem:
     return Problem(detail=f"answered {response.status_code}: is this an Immune server?")
 
 
-def read(body: bytes, kind: type[T]) -> T:
-    """Decode an answer."""
-    return msgspec.json.decode(body, type=kind)
+def read(body: bytes, kind: type[T], *, strict: bool = True) -> T:
+    """Decode an answer; raises Refused for what is none of ours."""
+    try:
+        return msgspec.json.decode(body, type=kind, strict=strict)
+    except msgspec.DecodeError as fault:
+        raise Refused(f"the answer is not an Immune server's of this version: {fault}") from fault
 
 
 def agent_path(agent_id: str, verb: str = "") -> str:
     """The path of an agent, whatever its id holds."""
-    return f"/api/agents/{quote(agent_id, safe='')}" + (f"/{verb}" if verb else "")
+    return f"/api/agents/{_segment(agent_id)}" + (f"/{verb}" if verb else "")
 
 
 def incident_path(incident_id: str, verb: str = "") -> str:
     """The path of an incident."""
-    return f"/api/incidents/{quote(incident_id, safe='')}" + (f"/{verb}" if verb else "")
+    return f"/api/incidents/{_segment(incident_id)}" + (f"/{verb}" if verb else "")
+
+
+def _segment(name: str) -> str:
+    if name in (".", ".."):
+        return name.replace(".", "%2E")  # clients and proxies would walk up the path
+    return quote(name, safe="", errors="surrogateescape")
 
 
 def login() -> str:

@@ -14,22 +14,31 @@ from immune.cli.configured import configured
 def serve(
     host: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Address to bind to.", show_default="127.0.0.1"),
+        typer.Option(
+            metavar="ADDRESS", help="Address to listen on; loopback only.", show_default="127.0.0.1"
+        ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="TCP port.", show_default="8090")
+        int | None,
+        typer.Option(min=0, max=65535, metavar="N", help="TCP port.", show_default="8090"),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where both stores are kept.", show_default="immune-data"),
+        typer.Option(
+            metavar="DIR", help="Folder of its data, made when missing.", show_default="immune-data"
+        ),
     ] = None,
     mode: Annotated[
         options.Mode | None,
-        typer.Option(help="How far it may go by itself.", show_default="observe"),
+        typer.Option(help="What it does with the sick; see `immune mode`.", show_default="observe"),
     ] = None,
     config: options.Config = None,
 ) -> None:
-    """Run the server for real agents, in mode observe until you say otherwise."""
+    """Run the server for real agents, in mode observe until you say otherwise.
+
+    Goes on where it was stopped. Flags go before the environment ([bold]IMMUNE_*[/bold]), and that
+    before the file.
+    """
     flags = {
         "server.host": host,
         "server.port": port,

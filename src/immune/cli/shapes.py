@@ -10,15 +10,20 @@ class Problem(msgspec.Struct):
 
     detail: str = ""
     title: str = ""
-    field: str | None = None
-    current: Incident | None = None
+    status: int = 0
+    refused: list[Refusal] = []
+    """Each item that was refused, where all of them were."""
 
     def words(self) -> str:
-        """What to tell a person."""
-        said = self.detail or self.title or "the server gave no reason"
-        if self.current is not None:
-            said += f"\n  now: {self.current.headline()}"
-        return said
+        """What to tell a person, in one line."""
+        ours = [self.title] if self.status >= 500 else []
+        said = ": ".join(filter(None, [*ours, self.detail])) or self.title
+        return " ".join(said.split()) or "the server gave no reason"
+
+
+class Refusal(msgspec.Struct):
+    field: str
+    reason: str
 
 
 class Subject(msgspec.Struct):
@@ -33,7 +38,12 @@ class RankedCause(msgspec.Struct):
 
 class Diagnosis(msgspec.Struct):
     ranked: list[RankedCause]
-    reasons: list[str]
+    reasons: list[str] = []
+
+    @property
+    def likeliest(self) -> str:
+        """The most likely cause and how sure the diagnosis is of it."""
+        return f"{self.ranked[0].cause} {self.ranked[0].confidence:.0%}" if self.ranked else ""
 
 
 class Rung(msgspec.Struct):
@@ -67,32 +77,57 @@ class Incident(msgspec.Struct):
         return f"{self.subject.kind} {self.subject.name}".strip()
 
     @property
-    def plan(self) -> list[str]:
-        """The actions that an approval covers as shown."""
-        return [rung.action for rung in self.ladder[self.next_rung :] if not rung.skipped]
-
-    @property
     def cause(self) -> str:
-        """The most likely cause and how sure the diagnosis is of it."""
-        if self.diagnosis is None or not self.diagnosis.ranked:
-            return ""
-        first = self.diagnosis.ranked[0]
-        return f"{first.cause} {first.confidence:.0%}"
+        """The most likely cause, where there is a diagnosis."""
+        return self.diagnosis.likeliest if self.diagnosis else ""
 
     def headline(self) -> str:
         """The incident in one line."""
         return f"{self.id} of {self.name} is {words(self.state)} (version {self.version})"
 
 
+class Change(msgspec.Struct):
+    what: str
+    before: str
+    after: str
+
+
+class Event(msgspec.Struct):
+    """Any event; a field that its type doesn't have keeps its default."""
+
+    type: str
+    at: float
+    who: str = ""
+    why: str = ""
+    diagnosis: Diagnosis | None = None
+    ladder: list[Rung] = []
+    asks: str = ""
+    enforce: bool = False
+    plan: list[str] = []
+    action: str | None = None
+    changes: list[Change] = []
+    contact: int = 0
+    fresh_steps: int = 0
+    verdict: str = ""
+    by: str = ""
+
+
 class Line(msgspec.Struct):
     version: int
     state: str
-    event: dict[str, object]
+    event: Event
+
+
+class Attempt(msgspec.Struct):
+    action: str
+    outcome: str
+    note: str = ""
 
 
 class IncidentDetail(msgspec.Struct):
     incident: Incident
     events: list[Line]
+    attempts: list[Attempt] = []
 
 
 class Agent(msgspec.Struct):
@@ -152,6 +187,14 @@ class Status(msgspec.Struct):
     accepted: int
     queued: int
     fleet_incidents: list[Incident]
+    failures: int = 0
+    late: int = 0
+
+
+class IntakeCounts(msgspec.Struct):
+    refused: dict[str, int]
+    rejected: dict[str, int]
+    unmapped: dict[str, int]
 
 
 class Quarantined(msgspec.Struct):

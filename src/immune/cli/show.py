@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from immune.cli.shapes import Incident, words
+from immune.cli.shapes import Attempt, Incident, words
 from immune.clock import SystemClock
 
 BAR_WIDTH = 10
@@ -81,9 +81,11 @@ def ago(at: float, now: float | None = None) -> str:
     return f"{span((SystemClock().time() if now is None else now) - at)} ago"
 
 
-def case(incident: Incident) -> None:
-    """Print what a person needs to decide."""
+def case(incident: Incident, attempts: Sequence[Attempt] = ()) -> None:
+    """Print what a person needs to decide: harm, cause, evidence, what would be done, in order."""
     console.print(Text(f"{incident.id}  ", "bold"), Text(incident.name), state(incident.state))
+    if incident.summary:
+        console.print(f"  what       {incident.summary}")
     console.print(f"  severity   {incident.severity:.1f} of 10")
     if incident.diagnosis is not None:
         likely = [r for r in incident.diagnosis.ranked[:3] if r.confidence >= 0.01]
@@ -93,7 +95,15 @@ def case(incident: Incident) -> None:
             console.print(f"             · {reason}")
     if incident.asks:
         console.print(f"  asks       {incident.asks}")
+    for place, attempt in enumerate(attempts):
+        note = f" ({attempt.note})" if attempt.note else ""
+        console.print(
+            f"  {'tried' if not place else '':<9}  {attempt.action}: {attempt.outcome}{note}"
+        )
+    number = 0
     for place, rung in enumerate(incident.ladder[incident.next_rung :]):
+        number += not rung.skipped
+        order = "-." if rung.skipped else f"{number}."
         said = f"skipped: {rung.skipped}" if rung.skipped else rung.expected
-        console.print(f"  {'plan' if place == 0 else '':<9}  {rung.action}  {said}".rstrip())
+        console.print(f"  {'plan' if not place else '':<9}  {order} {rung.action}  {said}".rstrip())
     console.print(f"  version    {incident.version}")

@@ -49,7 +49,7 @@ class Switch(enum.StrEnum):
 def simulate(
     agents: Annotated[int, typer.Option(min=1, metavar="N", help="Size of the fleet.")] = 15,
     seconds: Annotated[
-        int, typer.Option(min=1, metavar="T", help="Virtual time, warm-up included.")
+        int, typer.Option(min=1, metavar="T", help="Virtual seconds, warm-up included.")
     ] = 1800,
     seed: options.Seed = 0,
     chaos: Annotated[Chaos, typer.Option(help="What befalls the fleet.")] = Chaos.WAVES,
@@ -71,7 +71,12 @@ def simulate(
     ] = Switch.ON,
     json: Annotated[bool, typer.Option("--json", help="Print the scoreboard as JSON.")] = False,
 ) -> None:
-    """Run the whole system on a simulated fleet in virtual time, and keep the score."""
+    """Run the whole system on a simulated fleet in virtual time, and keep the score.
+
+    [bold]waves[/bold] makes many agents sick in three waves, [bold]steady[/bold] one after the
+    other; [bold]outage[/bold] takes a provider away, [bold]release[/bold] changes all agents of a
+    type for good.
+    """
     import msgspec
 
     from immune.cli.logs import faults_only

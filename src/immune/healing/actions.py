@@ -75,7 +75,8 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"
     UNREACHABLE = "unreachable"
     SUPERSEDED = "superseded"
-    """A person or a fleet incident ended the case before it was proved: counts as neither."""
+    """A person, a fleet incident or another sickness came before it was proved: counts as
+    neither."""
 
 
 class Healing(msgspec.Struct, frozen=True):

@@ -45,6 +45,8 @@ class TrialParams(msgspec.Struct, frozen=True, kw_only=True):
         for field in ("false_cure", "false_relapse"):
             if not 0 < getattr(self, field) < 0.5:
                 raise InvalidInput(f"healing.trial.{field}", "must lie between 0 and 0.5")
+        if not self.steps_max > 0:
+            raise InvalidInput("healing.trial.steps_max", "must be at least 1")
         if not 0 < self.steps_min <= self.steps_max:
             raise InvalidInput("healing.trial.steps_min", "must lie between 1 and steps_max")
 

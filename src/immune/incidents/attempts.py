@@ -50,6 +50,11 @@ def after(
             rows.append(
                 msgspec.structs.replace(attempt, applied_at=event.at, changes=event.changes)
             )
+        elif isinstance(event, e.Diagnosed) and before.current is not None and not moved.current:
+            # another sickness came meanwhile: how it ends says nothing about this action
+            rows.append(
+                msgspec.structs.replace(attempt, ended_at=event.at, outcome=Outcome.SUPERSEDED)
+            )
         elif outcome := _OUTCOME.get(type(event)):
             steps = event.fresh_steps if isinstance(event, e.Verified | e.Relapsed) else 0
             rows.append(

@@ -33,6 +33,18 @@ class ApplyAction(Effect, frozen=True, kw_only=True):
     trigger: str
 
 
+class LiftTreatment(Effect, frozen=True, kw_only=True):
+    """Its agent has stayed well: give back what a treatment took, and watch."""
+
+    treatment_id: str
+
+
+class KeepTreatment(Effect, frozen=True, kw_only=True):
+    """Its agent fell ill without it: order a treatment again."""
+
+    treatment_id: str
+
+
 class EndTreatments(Effect, frozen=True, kw_only=True):
     """The incident is over: set `lift_at` of what it left in force."""
 
@@ -77,5 +89,10 @@ class Notify(Effect, frozen=True, kw_only=True):
     severity: float = 0.0
 
 
-AnyEffect = PushFence | ApplyAction | EndTreatments | SetBaseline | Notify
+AT_AGENT = (PushFence, ApplyAction, LiftTreatment, KeepTreatment)
+"""Those that call an agent."""
+
+AnyEffect = (
+    PushFence | ApplyAction | LiftTreatment | KeepTreatment | EndTreatments | SetBaseline | Notify
+)
 """The closed set, for decoding from the store."""

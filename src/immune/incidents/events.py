@@ -68,7 +68,8 @@ class QuarantinedByPerson(Event, frozen=True, kw_only=True):
 
 
 class Diagnosed(Event, frozen=True, kw_only=True):
-    """The cause is ranked and the ladder ordered. `asks` names why a person must decide, if so."""
+    """The cause is ranked and the ladder ordered: at first, and again where a further finding
+    clearly names another cause. `asks` names why a person must decide, if so."""
 
     diagnosis: Diagnosis
     ladder: tuple[Rung, ...]
@@ -109,9 +110,6 @@ class Applied(Event, frozen=True, kw_only=True):
     key: str
     action: Action
     changes: tuple[Change, ...] = ()
-    stale_at: float
-    """When the probation counts as stale unless fresh vitals come: what is shown; the driver counts
-    from the latest fresh vital."""
 
 
 class Failed(Event, frozen=True, kw_only=True):
@@ -145,8 +143,9 @@ class Relapsed(Event, frozen=True, kw_only=True):
 class Stale(Event, frozen=True, kw_only=True):
     """No fresh vitals came: the probation waits, flagged."""
 
-    stale_at: float
-    """When to look again."""
+
+class Resumed(Event, frozen=True, kw_only=True):
+    """Fresh vitals came again: the probation is stale no more."""
 
 
 class FindingAdded(Event, frozen=True, kw_only=True):
@@ -160,7 +159,6 @@ class Released(Event, frozen=True, kw_only=True):
     """A person let the agent go, with a verdict."""
 
     verdict: Verdict
-    stale_at: float
 
 
 class Absorbed(Event, frozen=True, kw_only=True):
@@ -168,6 +166,10 @@ class Absorbed(Event, frozen=True, kw_only=True):
 
     by: str
     """The fleet incident's id."""
+
+
+class Acknowledged(Event, frozen=True, kw_only=True):
+    """A person is looking at what many agents share; nothing else changes."""
 
 
 AnyEvent = (
@@ -187,9 +189,11 @@ AnyEvent = (
     | Verified
     | Relapsed
     | Stale
+    | Resumed
     | FindingAdded
     | Released
     | Absorbed
+    | Acknowledged
 )
 """The closed set, for decoding from the store."""
 

@@ -30,8 +30,8 @@ class Probation(msgspec.Struct, frozen=True):
     action: Action | None
     since: float
     """Only steps started after it are fresh."""
-    stale_at: float
     stale: bool = False
+    """No fresh vitals have come for long."""
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -68,12 +68,15 @@ class Incident(msgspec.Struct, frozen=True):
     attempts: int = 0
     trigger: str = "auto"
     current: Action | None = None
-    """The action ordered or on trial."""
+    """The action ordered or on trial; None while it is on trial and another sickness came
+    meanwhile: it says nothing about that one."""
     probation: Probation | None = None
     baseline: BaselineProfile | None = None
     """Frozen at the onset."""
     verdict: str = ""
     absorbed_by: str = ""
+    acknowledged_by: str = ""
+    """Who looks at a fleet incident; empty where nobody said so."""
     members: tuple[str, ...] = ()
     """Agents of a fleet incident."""
     fleet: FleetFinding | None = None

@@ -13,9 +13,9 @@ import msgspec
 
 from immune.detection.findings import Finding, Source, worst
 from immune.errors import IllegalEvent
-from immune.healing.actions import Action
 from immune.incidents import effects as fx
 from immune.incidents import events as e
+from immune.incidents import plan
 from immune.incidents.incident import SEVERE, Incident, Probation
 from immune.incidents.states import TABLE, State
 
@@ -153,7 +153,12 @@ def _quarantined(incident: Incident, event: e.QuarantinedByPerson) -> Step:
 
 def _finding_added(incident: Incident, event: e.FindingAdded) -> Step:
     known = _with_finding(incident, event.finding)
-    if event.diagnosis is not None:
+    # a ladder and its cause belong together: only `Diagnosed` changes both
+    if event.diagnosis is not None and (
+        not known.ladder
+        or known.diagnosis is None
+        or known.diagnosis.cause is event.diagnosis.cause
+    ):
         known = msgspec.structs.replace(known, diagnosis=event.diagnosis)
     if known.severity >= SEVERE > incident.severity and incident.covered:
         # newly severe: what was covered for a milder case is covered no more
@@ -167,59 +172,25 @@ def _finding_added(incident: Incident, event: e.FindingAdded) -> Step:
 
 
 def _diagnosed(incident: Incident, event: e.Diagnosed) -> Step:
+    if incident.state is not State.CONTAINED:
+        return _replanned(incident, event)
     known = msgspec.structs.replace(
         incident,
         diagnosis=event.diagnosis,
         ladder=event.ladder,
         next_rung=0,
         asks=event.asks,
-        covered=()
-        if event.asks
-        else tuple(r.action for r in event.ladder if not r.asks and not r.skipped),
+        covered=() if event.asks else plan.unasked(event.ladder),
     )
-    return _next_rung(known, event.approval_deadline_at), ()
+    return plan.next_rung(known, event.approval_deadline_at), ()
 
 
-def _next_rung(incident: Incident, approval_deadline_at: float) -> Incident:
-    """Order the next rung that the agent can do, ask for it, or find that none is left."""
-    for place in range(incident.next_rung, len(incident.ladder)):
-        rung = incident.ladder[place]
-        if rung.skipped:
-            continue
-        here = msgspec.structs.replace(incident, next_rung=place)
-        if rung.action in incident.covered:
-            return _order(here, rung.action, incident.trigger)
-        asks = incident.asks or f"{rung.action} needs a person's approval"
-        return _move(
-            here,
-            State.AWAITING_APPROVAL,
-            asks=asks,
-            approval_deadline_at=approval_deadline_at,
-            overdue=0,
-            current=None,
-            probation=None,
-        )
-    return _move(
-        incident,
-        State.EXHAUSTED,
-        next_rung=len(incident.ladder),
-        current=None,
-        probation=None,
-        approval_deadline_at=None,
-    )
-
-
-def _order(incident: Incident, action: Action, trigger: str) -> Incident:
-    return _move(
-        incident,
-        State.HEALING,
-        current=action,
-        attempts=incident.attempts + 1,
-        trigger=trigger,
-        probation=None,
-        approval_deadline_at=None,
-        overdue=0,
-    )
+def _replanned(incident: Incident, event: e.Diagnosed) -> Step:
+    moved = plan.changed(incident, event)
+    if moved.state is not State.AWAITING_APPROVAL:
+        return moved, ()
+    text = f"needs a decision anew, the cause is now {event.diagnosis.cause}: {moved.asks}"
+    return moved, (_notify(moved, fx.Topic.APPROVAL, text),)
 
 
 def _approved(incident: Incident, event: e.Approved) -> Step:
@@ -227,15 +198,7 @@ def _approved(incident: Incident, event: e.Approved) -> Step:
         incident, covered=event.plan, asks="", by_person=True, trigger="approval"
     )
     first = event.plan[0]
-    return _order(_at(known, first), first, "approval"), ()
-
-
-def _at(incident: Incident, action: Action) -> Incident:
-    """Point the ladder at `action` where it is still ahead; else leave it."""
-    for place in range(incident.next_rung, len(incident.ladder)):
-        if incident.ladder[place].action is action:
-            return msgspec.structs.replace(incident, next_rung=place)
-    return incident
+    return plan.order(plan.at(known, first), first, "approval"), ()
 
 
 def _rejected(incident: Incident, event: e.Rejected) -> Step:
@@ -260,35 +223,29 @@ def _heal_now(incident: Incident, event: e.HealNow) -> Step:
         action, covered = incident.plan[0], incident.plan
     else:
         action, covered = event.action, (event.action,)
-    known = msgspec.structs.replace(_at(incident, action), covered=covered, by_person=True, asks="")
-    return _order(known, action, "heal_now"), ()
+    known = msgspec.structs.replace(
+        plan.at(incident, action), covered=covered, by_person=True, asks=""
+    )
+    return plan.order(known, action, "heal_now"), ()
 
 
 # --- healing ---------------------------------------------------------------------------------
 
 
 def _applied(incident: Incident, event: e.Applied) -> Step:
-    trial = Probation(event.key, event.action, event.at, event.stale_at)
+    trial = Probation(event.key, event.action, event.at)
     return _move(incident, State.PROBATION, probation=trial), ()
 
 
-def _past_rung(incident: Incident) -> Incident:
-    """The ladder after the current action failed: past it, if it was the next rung."""
-    here = incident.next_rung
-    if here < len(incident.ladder) and incident.ladder[here].action is incident.current:
-        return msgspec.structs.replace(incident, next_rung=here + 1)
-    return incident
-
-
 def _failed(incident: Incident, event: e.Failed) -> Step:
-    return _next_rung(_past_rung(incident), event.approval_deadline_at), ()
+    return plan.next_rung(plan.past_rung(incident), event.approval_deadline_at), ()
 
 
 def _relapsed(incident: Incident, event: e.Relapsed) -> Step:
     if not incident.ladder:
         # repaired by hand while it was only watched: it is watched again, and never was fenced
         return _move(incident, State.OBSERVED, probation=None), ()
-    return _next_rung(_past_rung(incident), event.approval_deadline_at), ()
+    return plan.next_rung(plan.past_rung(incident), event.approval_deadline_at), ()
 
 
 def _unreachable(incident: Incident, event: e.Unreachable) -> Step:
@@ -301,9 +258,17 @@ def _verified(incident: Incident, event: e.Verified) -> Step:
 
 
 def _stale(incident: Incident, event: e.Stale) -> Step:
+    return _flagged(incident, True), ()
+
+
+def _resumed(incident: Incident, event: e.Resumed) -> Step:
+    return _flagged(incident, False), ()
+
+
+def _flagged(incident: Incident, stale: bool) -> Incident:
     assert incident.probation is not None
-    trial = msgspec.structs.replace(incident.probation, stale=True, stale_at=event.stale_at)
-    return msgspec.structs.replace(incident, probation=trial), ()
+    trial = msgspec.structs.replace(incident.probation, stale=stale)
+    return msgspec.structs.replace(incident, probation=trial)
 
 
 # --- ends ------------------------------------------------------------------------------------
@@ -317,7 +282,7 @@ _THAW = {
 def _released(incident: Incident, event: e.Released) -> Step:
     known = msgspec.structs.replace(incident, by_person=True, verdict=str(event.verdict))
     if event.verdict is e.Verdict.FIXED_BY_HAND and not incident.is_fleet:
-        trial = Probation(f"{incident.id}/by-hand", None, event.at, event.stale_at)
+        trial = Probation(f"{incident.id}/by-hand", None, event.at)
         return _move(
             known, State.PROBATION, probation=trial, current=None, approval_deadline_at=None
         ), ()
@@ -329,6 +294,10 @@ def _released(incident: Incident, event: e.Released) -> Step:
 def _absorbed(incident: Incident, event: e.Absorbed) -> Step:
     moved = _move(incident, State.DISMISSED, verdict="absorbed", absorbed_by=event.by)
     return moved, (_baseline(incident, fx.BaselineOrder.DISCARD),)
+
+
+def _acknowledged(incident: Incident, event: e.Acknowledged) -> Step:
+    return _move(incident, incident.state, acknowledged_by=event.who), ()
 
 
 _RULES = cast(
@@ -349,8 +318,10 @@ _RULES = cast(
         e.Verified: _verified,
         e.Relapsed: _relapsed,
         e.Stale: _stale,
+        e.Resumed: _resumed,
         e.FindingAdded: _finding_added,
         e.Released: _released,
         e.Absorbed: _absorbed,
+        e.Acknowledged: _acknowledged,
     },
 )

@@ -1,13 +1,20 @@
-"""From a finding to the event that it is for its incident: who is fenced, who only watched."""
+"""From a finding to the events that it is for its incident: who is fenced, who only watched, and
+when what was planned is planned anew."""
 
 from __future__ import annotations
 
 from immune.detection.findings import BaselineProfile, Finding, Source, Tier
-from immune.diagnosis.causes import Diagnosis
+from immune.diagnosis.causes import Cause, Diagnosis
 from immune.incidents import events as e
 from immune.incidents.incident import Incident, Subject
-from immune.incidents.states import State
+from immune.incidents.states import TABLE, State
 from immune.modes import Mode
+
+SURE = 0.5
+"""Confidence that another cause must have before a plan is changed for it: likelier than not."""
+CLEAR = 2.0
+"""Times by which it must exceed that of the plan's own cause: a plan that turns with every look
+heals nothing."""
 
 
 def opened(
@@ -64,6 +71,24 @@ def answer(
     if _suspected(incident):
         return e.Confirmed(at=at, finding=finding, diagnosis=diagnosis, enforce=False, why=why_not)
     return added
+
+
+def overturned(incident: Incident, diagnosis: Diagnosis) -> bool:
+    """Whether `diagnosis`, of a further finding, clearly names another cause than the plan's."""
+    if not incident.ladder or e.Diagnosed not in TABLE[incident.state]:
+        return False
+    planned = incident.diagnosis.cause if incident.diagnosis else Cause.UNKNOWN
+    new = diagnosis.ranked[0]
+    if new.cause in (planned, Cause.UNKNOWN):
+        return False
+    old = next((ranked.confidence for ranked in diagnosis.ranked if ranked.cause is planned), 0.0)
+    return new.confidence >= max(SURE, CLEAR * old)
+
+
+def replaces(incident: Incident, plan: e.Diagnosed) -> bool:
+    """Whether `plan` takes the old one's place: a person who waits to decide must be left one."""
+    waits = incident.state in (State.AWAITING_APPROVAL, State.REJECTED)
+    return not waits or any(not rung.skipped for rung in plan.ladder)
 
 
 def _suspected(incident: Incident) -> bool:

@@ -1,16 +1,10 @@
-"""How much one request may bring, and decompression that stops in time."""
+"""Decompression that stops in time. How much one request may bring is in `ServerSettings`."""
 
 from __future__ import annotations
 
 import zlib
 
 from immune.errors import InvalidInput, TooLarge
-
-BODY_MAX_BYTES = 8 * 1024 * 1024
-"""Bytes of one body, after decompression. 8 MiB holds about 20,000 vitals or 8,000 spans."""
-
-ITEMS_MAX = 10_000
-"""Vitals in one body; a larger batch would hold up everybody else's."""
 
 _GZIP = zlib.MAX_WBITS | 16
 

@@ -11,6 +11,7 @@ A step sent again counts once, so every replay gives steps, spans and traces ids
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -62,6 +63,15 @@ def replay(file: Path, *, now: float, speed: float = 1.0) -> Iterator[Request]:
 
 def documents(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects of `file`: of its lines, or of the one document that it is."""
+    try:
+        yield from _documents(file)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
+        raise InvalidInput("file", f"is gzip that is cut short or broken: {fault}") from None
+    except OSError as fault:
+        raise InvalidInput("file", f"cannot be read: {fault.strerror}") from None
+
+
+def _documents(file: Path) -> Iterator[dict[str, Any]]:
     with _opened(file) as stream:
         head = stream.readline()
         while head and not head.strip():

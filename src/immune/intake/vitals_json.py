@@ -14,7 +14,7 @@ from collections import Counter
 import msgspec
 
 from immune.errors import InvalidInput, TooLarge
-from immune.intake.bounds import BODY_MAX_BYTES, ITEMS_MAX, check_size
+from immune.intake.bounds import check_size
 from immune.intake.salt import Salt
 from immune.intake.vitals_item import Report, check, vital_of
 from immune.vitals import Refusal, Vital
@@ -41,9 +41,9 @@ def decode(
     *,
     received_at: float,
     salt: Salt,
+    max_bytes: int,
+    max_items: int,
     content_type: str = "",
-    max_bytes: int = BODY_MAX_BYTES,
-    max_items: int = ITEMS_MAX,
 ) -> Decoded:
     """Return the vitals in `body`, taken at `received_at` (epoch seconds), and what was refused.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from immune.errors import Transient
@@ -11,20 +12,18 @@ from immune.ports import Notifier
 
 
 class SeveralNotifiers:
-    """Sends by each in turn; one that fails keeps none of the others from being called."""
+    """Sends by all at once; one that fails keeps none of the others from being called."""
 
     def __init__(self, *notifiers: Notifier) -> None:
         self._notifiers = notifiers
 
     async def send(self, notices: Sequence[Notify]) -> None:
-        """Raises the first Transient met; called again, all are called again: at least once."""
-        fault: Transient | None = None
-        for notifier in self._notifiers:
-            try:
-                await notifier.send(notices)
-            except Transient as met:
-                fault = fault or met
-        if fault is not None:
+        """Raises what one of them raised, an unexpected fault before a Transient; called again,
+        all are called again: at least once."""
+        sending = (notifier.send(notices) for notifier in self._notifiers)
+        answers = await asyncio.gather(*sending, return_exceptions=True)
+        faults = [answer for answer in answers if isinstance(answer, BaseException)]
+        for fault in sorted(faults, key=lambda fault: isinstance(fault, Transient)):
             raise fault
 
     async def close(self) -> None:

@@ -8,7 +8,9 @@ a severe case waits, fenced, until you approve or reject it.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
+from contextlib import closing
 
 import msgspec
 
@@ -21,6 +23,7 @@ from immune.modes import Mode
 from immune.quarantine import BrakeParams
 from immune.run.allocator import return_freed_memory
 from immune.run.house import House, house, serve_web
+from immune.run.listener import listen
 from immune.run.narrator import Narrator
 from immune.settings import CaseSettings, ServerSettings, Settings, StoreSettings
 from immune.simulation.fleet import SimulatedFleet
@@ -34,6 +37,8 @@ from immune.web.ports import Chaos
 HISTORY_S = 3600.0
 STEP_S = 0.2
 COLD_WARMUP_S = 60.0
+DEFAULT_ADDRESS = "http://127.0.0.1:8090/"
+"""Where the other commands look for a server unless told."""
 
 Say = Callable[[str, str], None]
 """Takes a line and its tone: quiet, alarm, person, good or bad."""
@@ -69,12 +74,15 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
 def run_demo(options: DemoOptions, say: Say) -> Report:
     """Run the demo to its end, or to a signal; return the score."""
     return_freed_memory()
-    return asyncio.run(_Demo(options, say).run())
+    settings = options.settings()
+    with closing(listen(settings.server)) as listener:
+        return asyncio.run(_Demo(options, settings, say).run(listener))
 
 
 class _Demo:
-    def __init__(self, options: DemoOptions, say: Say) -> None:
+    def __init__(self, options: DemoOptions, settings: Settings, say: Say) -> None:
         self._options = options
+        self._settings = settings
         self._say = say
         self._clock: Clock = SystemClock()
         self._names = Names()
@@ -85,34 +93,37 @@ class _Demo:
         self._warmup_s = COLD_WARMUP_S if options.cold_start else 0.0
         self._chaos = ChaosInjector(self._fleet, options.seed, "waves", warmup_s=self._warmup_s)
 
-    async def run(self) -> Report:
+    async def run(self, listener: socket.socket) -> Report:
         options = self._options
-        settings = options.settings()
+        scoreboard = Scoreboard(
+            self._chaos.truth,
+            self._names,
+            seed=options.seed,
+            agents=options.agents,
+            start_at=self._started_at,
+            warmup_s=self._warmup_s,
+        )
         async with house(
-            settings,
+            self._settings,
             clock=self._clock,
             names=self._names,
             run=RunChoice.LAST if options.resume else RunChoice.NEW,
             link=SimulatedLink(self._fleet, self._clock),
-            chaos=Chaos(inject=self._inject, infections={k: list(v) for k, v in STRAINS.items()}),
+            chaos=Chaos(
+                inject=self._inject,
+                infections={k: list(v) for k, v in STRAINS.items()},
+                score=lambda: scoreboard.report(self._clock.time()),
+            ),
         ) as home:
             if not (options.cold_start or options.resume):
                 await self._remember(home)
-            scoreboard = Scoreboard(
-                self._chaos.truth,
-                self._names,
-                seed=options.seed,
-                agents=options.agents,
-                start_at=self._started_at,
-                warmup_s=self._warmup_s,
-            )
             listeners = home.system.orchestrator.casework.listeners
             listeners.append(scoreboard.record)
             listeners.append(Narrator(self._started_at, self._say).hear)
             home.system.orchestrator.supervisor.start(
                 "simulated fleet", lambda: self._live(home, scoreboard)
             )
-            await self._show(home, settings)
+            await self._show(home, listener)
             return scoreboard.report(self._clock.time())
 
     def _inject(self, agent_id: str, infection: str, strain: str | None = None) -> Injection:
@@ -139,8 +150,9 @@ class _Demo:
         if len(columns):
             await home.system.collector.accept(columns)
 
-    async def _show(self, home: House, settings: Settings) -> None:
+    async def _show(self, home: House, listener: socket.socket) -> None:
         def ready(address: str) -> None:
+            elsewhere = "" if address == DEFAULT_ADDRESS else f" --server {address.rstrip('/')}"
             self._say(f"The page is at {address}", "person")
             self._say(
                 "Mode enforce: sick agents are fenced and healed. The brake on ourselves is at "
@@ -149,11 +161,11 @@ class _Demo:
             )
             self._say(
                 "Severe cases wait for you: approve or reject them on the page, or with "
-                "`immune approve`.",
+                f"`immune approve INCIDENT{elsewhere}`; `immune incidents{elsewhere}` lists them.",
                 "quiet",
             )
 
-        serving = asyncio.create_task(serve_web(home, settings, ready=ready))
+        serving = asyncio.create_task(serve_web(home, self._settings, listener, ready=ready))
         lasting = asyncio.create_task(self._clock.sleep(self._options.duration_s))
         await asyncio.wait({serving, lasting}, return_when=asyncio.FIRST_COMPLETED)
         lasting.cancel()

@@ -7,13 +7,12 @@ what was learned is saved.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import structlog
 import uvicorn
@@ -21,7 +20,7 @@ import uvicorn
 from immune.assemble import System, assemble
 from immune.clock import Clock
 from immune.columns import Names
-from immune.errors import Fatal, InvalidInput
+from immune.errors import Fatal
 from immune.intake.bounds import inflate
 from immune.intake.otlp.assemble import TraceAssembler
 from immune.intake.otlp.decode import decode_traces
@@ -29,6 +28,9 @@ from immune.intake.salt import Salt
 from immune.intake.vitals_json import decode
 from immune.notify import LogNotifier, SeveralNotifiers, WebhookNotifier
 from immune.ports import AgentLink, Notifier
+from immune.run.allocator import trim_on_time
+from immune.run.folder import data_folder, salt_of
+from immune.run.listener import address_of
 from immune.settings import Settings
 from immune.stores.runs import RunChoice
 from immune.stores.sql import SqlStore
@@ -39,7 +41,6 @@ from immune.web.ports import Chaos, Intake
 
 log = structlog.get_logger(__name__)
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DRAIN_S = 3
 
 
@@ -65,10 +66,13 @@ async def house(
 ) -> AsyncIterator[House]:
     """Open the stores, take up the run, and build the web; close all of it at the end.
 
-    Nothing is started: see `serve_web`. Raises Fatal for a second instance on the same folder or a
-    newer schema.
+    Nothing is started: see `serve_web`. Raises Fatal for a folder that can't be written to, a
+    second instance on it, or a newer schema; StoreDown for a store that can't be opened.
     """
-    folder = _folder(settings)
+    notifier = _notifier(settings, clock)
+    assembler = TraceAssembler()
+    folder = data_folder(settings.store.directory)
+    salt = salt_of(folder)
     workflow = SqlStore(f"sqlite+aiosqlite:///{folder / 'workflow.db'}", run, clock=clock)
     await workflow.open()
     try:
@@ -83,7 +87,6 @@ async def house(
             ),
         )
         await telemetry.open()
-        notifier = _notifier(settings, clock)
         try:
             system = assemble(
                 settings,
@@ -93,16 +96,15 @@ async def house(
                 telemetry=telemetry,
                 link=link,
                 notifier=notifier,
+                identity_rules=assembler.identity_rule,
             )
             await system.orchestrator.start()
             await system.views.load()
-            assembler = TraceAssembler()
-            system.views.identity_rules = assembler.identity_rule
             dashboard = WebDashboard(
                 desk=system.desk,
                 views=system.views,
                 collector=system.collector,
-                intake=_intake(settings, _salt(folder), assembler),
+                intake=_intake(settings, salt, assembler),
                 settings=settings.server,
                 clock=clock,
                 chaos=chaos,
@@ -131,16 +133,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], None]) -> None:
-    """Run the loops and serve the web until a signal or `stop_web`; `ready` gets the address."""
-    host, port = settings.server.host, settings.server.port
-    if host not in LOOPBACK:
-        raise InvalidInput("server.host", f"{host} is not loopback: there are no keys yet")
+async def serve_web(
+    home: House, settings: Settings, listener: socket.socket, *, ready: Callable[[str], None]
+) -> None:
+    """Run the loops and serve the web on `listener` until a signal; `ready` gets the address."""
     server = _Server(
         uvicorn.Config(
             home.dashboard,
-            host=host,
-            port=port,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -149,12 +148,13 @@ async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], N
     )
     orchestrator = home.system.orchestrator
     orchestrator.run()
+    orchestrator.supervisor.start("allocator", partial(trim_on_time, orchestrator.clock))
     home.dashboard.run(orchestrator.supervisor)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     loop = asyncio.get_running_loop()
 
     def leave() -> None:
-        home.dashboard.feed.close()  # else open streams would hold the server up
+        home.dashboard.leave()
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -169,10 +169,8 @@ async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], N
     try:
         while not server.started and not serving.done():
             await orchestrator.clock.sleep(0.01)
-        if serving.done():
-            raise Fatal(f"cannot listen on {host}:{port}: is another server there?")
-        bound = server.servers[0].sockets[0].getsockname()
-        ready(f"http://{host}:{bound[1]}/")
+        if server.started:
+            ready(address_of(listener, settings.server.host))
         await serving
         if fatal:
             raise fatal[0]
@@ -181,12 +179,6 @@ async def serve_web(home: House, settings: Settings, *, ready: Callable[[str], N
         await asyncio.gather(serving, return_exceptions=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-def _folder(settings: Settings) -> Path:
-    folder = Path(settings.store.directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _notifier(settings: Settings, clock: Clock) -> Notifier:
@@ -205,12 +197,3 @@ def _intake(settings: Settings, salt: Salt, assembler: TraceAssembler) -> Intake
         assembler=assembler,
         inflate=inflate,
     )
-
-
-def _salt(folder: Path) -> Salt:
-    """The installation's salt, made once: hashes of one installation mean nothing in another."""
-    path = folder / "salt"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(32))
-    return Salt(path.read_bytes())

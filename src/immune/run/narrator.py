@@ -77,8 +77,12 @@ def _agent(event: e.Event, incident: Incident) -> tuple[str, str] | None:
             return f"{name} released by {who}: {verdict}", "person"
         case e.Absorbed(by=by):
             return f"{name} is explained by {by}", "quiet"
-    if incident.state is State.AWAITING_APPROVAL and isinstance(event, e.Diagnosed):
-        return f"{name} waits for a person: {incident.asks}", "person"
+        case e.Resumed():
+            return f"{name} sends vitals again", "quiet"
+        case e.Diagnosed() if incident.state is State.AWAITING_APPROVAL:
+            return f"{name} waits for a person ({incident.id}): {incident.asks}", "person"
+        case e.Diagnosed() if incident.state is State.PROBATION:
+            return f"{name}: the cause is now {cause}, and so is what comes next", "quiet"
     return None
 
 
@@ -86,5 +90,5 @@ def _then(incident: Incident) -> str:
     if incident.state is State.HEALING:
         return f"; fenced again, trying {incident.current}"
     if incident.state is State.AWAITING_APPROVAL:
-        return f"; fenced again, waits for a person: {incident.asks}"
+        return f"; fenced again, waits for a person ({incident.id}): {incident.asks}"
     return "; fenced again, and no action is left"

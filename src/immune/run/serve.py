@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import closing
 
 import structlog
 
@@ -11,6 +13,7 @@ from immune.columns import Names
 from immune.modes import Mode
 from immune.run.allocator import return_freed_memory
 from immune.run.house import house, serve_web
+from immune.run.listener import listen
 from immune.run.unlinked import Unlinked
 from immune.settings import Settings
 from immune.stores.runs import RunChoice
@@ -24,10 +27,11 @@ def run_serve(settings: Settings, set_mode: Mode | None = None) -> None:
     `set_mode` sets the global mode; None leaves it as it was set last time.
     """
     return_freed_memory()
-    asyncio.run(_serve(settings, set_mode))
+    with closing(listen(settings.server)) as listener:
+        asyncio.run(_serve(settings, set_mode, listener))
 
 
-async def _serve(settings: Settings, set_mode: Mode | None) -> None:
+async def _serve(settings: Settings, set_mode: Mode | None, listener: socket.socket) -> None:
     clock = SystemClock()
     async with house(
         settings, clock=clock, names=Names(), run=RunChoice.LAST, link=Unlinked(clock)
@@ -37,6 +41,7 @@ async def _serve(settings: Settings, set_mode: Mode | None) -> None:
         await serve_web(
             home,
             settings,
+            listener,
             ready=lambda address: log.info(
                 "serving",
                 address=address,

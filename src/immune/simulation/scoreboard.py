@@ -214,7 +214,8 @@ class Scoreboard:
             row.actions.append(ActionTaken(action=str(event.action), applied=True))
         elif isinstance(event, e.Failed | e.Unreachable):
             row.actions.append(ActionTaken(action=str(event.action), applied=False))
-        elif isinstance(event, e.Verified | e.Relapsed) and story.on_trial:
+        elif isinstance(event, e.Verified | e.Relapsed) and story.on_trial and row.actions:
+            # no action where the sickness came while the trial of an earlier one ran
             row.actions[-1].verified = isinstance(event, e.Verified)
         if isinstance(event, e.Verified):
             story.fresh_steps = event.fresh_steps

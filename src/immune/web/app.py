@@ -6,6 +6,7 @@ Quart. The guard's headers are on every answer, whoever gave it.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -14,18 +15,20 @@ import structlog
 from immune import __version__
 from immune.clock import Clock
 from immune.desk import OperatorDesk
-from immune.errors import ImmuneError
+from immune.errors import ImmuneError, Transient
 from immune.incidents.incident import Incident
 from immune.ports import IncidentEvent
 from immune.settings import ServerSettings
 from immune.supervisor import Supervisor
-from immune.views import Views
+from immune.tally import TallyView
+from immune.views import StatusView, Views
 from immune.vitals import Vital
 from immune.web.asgi import AsgiApp, Message, Receive, Scope, Send, respond
 from immune.web.body import ClientGone
-from immune.web.feed import EventFeed, FeedEvent
+from immune.web.feed import CasesMoved, EventFeed
 from immune.web.guard import Guard, guarded_send
 from immune.web.ingest import VITALS_TYPES, VitalsIngest, VitalsTaken
+from immune.web.losses import IntakeView, Losses
 from immune.web.openapi import document
 from immune.web.orders import orders
 from immune.web.page import Page
@@ -34,11 +37,19 @@ from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of,
 from immune.web.reading import reading
 from immune.web.refusals import WrongMethod
 from immune.web.rest import rest
-from immune.web.route import Area, Route
+from immune.web.route import Area, Route, undecoded
 from immune.web.stream import EventStream
 from immune.web.traces import TracesIngest
+from immune.web.watch import Watches
 
 log = structlog.get_logger(__name__)
+
+
+class LiveStatus(msgspec.Struct, frozen=True):
+    """The data of a ``status`` event; fleet incidents are among the cases."""
+
+    status: StatusView
+    tally: TallyView
 
 
 class WebDashboard:
@@ -60,19 +71,34 @@ class WebDashboard:
         chaos: Chaos | None = None,
     ) -> None:
         self._guard = Guard(settings.allowed_hosts)
-        self.feed = EventFeed(views, clock)
-        self._traces = TracesIngest(intake, collector, clock, settings)
+
+        async def status() -> LiveStatus:
+            return LiveStatus(
+                msgspec.structs.replace(views.status(), fleet_incidents=[]),
+                await views.tally.view(),
+            )
+
+        self.feed = EventFeed(views, views.roster, status, Watches(views), clock)
+        losses = Losses(intake.assembler.unmapped)
+        self._traces = TracesIngest(intake, collector, clock, settings, losses)
         page = Page()
         self._front: dict[str, tuple[str, AsgiApp]] = {
-            "/api/vitals": ("POST", VitalsIngest(intake, collector, clock, settings)),
+            "/api/vitals": ("POST", VitalsIngest(intake, collector, clock, settings, losses)),
             "/v1/traces": ("POST", self._traces),
             "/api/events": ("GET", EventStream(self.feed)),
             "/": ("GET", page),
         }
         self._page: AsgiApp = page
-        self.routes = [*reading(views, chaos), *orders(desk, chaos), *_in_front(), self._openapi()]
+        self.routes = [
+            *reading(views, chaos, self.feed, self._guard.token),
+            *orders(desk, chaos),
+            *_in_front(),
+            _intake(losses),
+            self._openapi(),
+        ]
         self.rest = rest(self.routes, views)
         self._openapi_document = document(self.routes, __version__)
+        self._leaving = False
 
     def committed(self, line: IncidentEvent, incident: Incident) -> None:
         """A step of an incident was committed: to be called for each, in order."""
@@ -82,6 +108,12 @@ class WebDashboard:
         """Start the tasks behind the feed and the traces."""
         supervisor.start("event feed", self.feed.tick)
         supervisor.start("traces", self._traces.tick)
+
+    def leave(self) -> None:
+        """The server stops: end the streams, which would hold it up, and answer 503 to whoever
+        is cut off in the middle of a request."""
+        self._leaving = True
+        self.feed.close()
 
     async def close(self) -> None:
         """End the streams and hand on what is held; raises Transient where it is not taken."""
@@ -105,6 +137,13 @@ class WebDashboard:
             await self._answering(scope)(scope, receive, sending)
         except ClientGone:
             return
+        except asyncio.CancelledError:
+            if not self._leaving:
+                raise
+            # the time to drain is over: an answer, as uvicorn would log each as a fault of ours
+            stops = Transient("the server stops: send this again when it is back")
+            if not sending.started:
+                await _problem(sending, problem_of(stops), stops)
         except ImmuneError as error:
             problem = problem_of(error)
             await _problem(sending, problem, error)
@@ -121,12 +160,15 @@ class WebDashboard:
         elif path in self._front:
             method, app = self._front[path]
         else:
-            rest: Any = self.rest
-            return rest  # type: ignore[no-any-return]
+            return self._rest
         asked = "GET" if scope["method"] == "HEAD" and app is self._page else scope["method"]
         if asked != method:
             raise WrongMethod(method)
         return app
+
+    async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
+        quart: Any = self.rest
+        await quart(undecoded(scope), receive, send)
 
     def _openapi(self) -> Route:
         async def openapi() -> dict[str, Any]:
@@ -135,6 +177,20 @@ class WebDashboard:
         return Route(
             "GET", "/api/openapi.json", "This document", Area.READING, dict[str, Any], openapi
         )
+
+
+def _intake(losses: Losses) -> Route:
+    async def intake() -> IntakeView:
+        return losses.view()
+
+    return Route(
+        "GET",
+        "/api/intake",
+        "What was refused or lost since the start, by reason",
+        Area.READING,
+        IntakeView,
+        intake,
+    )
 
 
 class _Sending:
@@ -194,11 +250,11 @@ def _in_front() -> list[Route]:
         Route(
             "GET",
             "/api/events",
-            "Every committed step, as server-sent events; Last-Event-ID resumes",
+            "What is new, each second, as server-sent events; Last-Event-ID resumes",
             Area.EVENTS,
-            FeedEvent,
+            CasesMoved,
             return_type="text/event-stream",
-            errors=(422,),
+            errors=(404, 422),
         ),
         Route("GET", "/", "The page", Area.PAGE, None, return_type="text/html"),
     ]

@@ -1,15 +1,18 @@
-"""The live feed: each committed step of an incident, as server-sent events.
+"""The live feed, as server-sent events: made once a second, encoded once, sent to everybody.
 
-An event's id is its place in the run's log, so a viewer that lost the connection says where it was
-and reads on from the store before it follows live. Every viewer has a queue of its own; one that
-is too slow is cut off and resumes, so that it can hold up nobody. Now and then everyone is sent
-the status, computed once for all.
+A second's chunk holds the committed steps of incidents (event ``cases``), what changed of the fleet
+(``fleet``) and, now and then, the status. The id of ``cases`` is its place in the run's log, so a
+viewer that lost the connection says where it was and reads on from the store before it follows
+live. A viewer may watch one agent or one incident more closely. Each has a queue of its own; one
+that is too slow is cut off and resumes, so that it can hold up nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -17,70 +20,63 @@ import msgspec
 from immune.clock import Clock
 from immune.incidents.incident import Incident
 from immune.ports import IncidentEvent
+from immune.web.board import Board, Source
+from immune.web.case import CaseMoved, moved
+from immune.web.trail import Trail
 
-STATUS_S = 3.0
-"""Seconds between two statuses: fresh enough to trust, rare enough to cost nothing."""
+TICK_S = 1.0
+"""Seconds between two chunks: fresh enough for a person, rare enough to batch."""
 
-HEARTBEAT_S = 15.0
-"""Seconds between two comments that keep proxies from closing a quiet stream."""
+STATUS_TICKS = 3
+"""Ticks between two statuses: what tells a viewer that it is live."""
+
+BYTES_A_SECOND = 4_500
+"""What a viewer of a large fleet is sent on average at the most, beside what it watches closely."""
+
+BURST_BYTES = 60_000
+"""What may be sent at once after a quiet time: a wave is told as it comes."""
+
+CASE_BYTES = 600
+"""About what a step of an incident takes as JSON."""
 
 ROOM = 512
-"""Events that wait for one viewer at the most."""
+"""Chunks that wait for one viewer at the most."""
 
 PAGE = 500
-"""Lines of the log read at once when a viewer resumes."""
+"""Lines of the log that a viewer may resume over; farther behind it takes everything anew."""
 
 
-class IncidentSummary(msgspec.Struct, frozen=True):
-    """What a list shows of an incident."""
+class CasesMoved(msgspec.Struct, frozen=True):
+    """The data of a ``cases`` event."""
 
-    id: str
-    kind: str
-    """``agent``, or what a fleet incident is about."""
-    name: str
-    state: str
-    version: int
-    severity: float
-    cause: str | None
-    asks: str
-    fenced: bool
-    is_open: bool
-    verdict: str
-
-
-class FeedEvent(msgspec.Struct, frozen=True):
-    """The data of an ``incident`` event."""
-
-    line: IncidentEvent
-    incident: IncidentSummary | None
-    """The incident after the event when live, as it is now when resumed; None if too old."""
+    moves: list[CaseMoved]
 
 
 class FeedSource(Protocol):
-    """What the feed reads: a part of `Views`."""
-
-    def status(self) -> msgspec.Struct: ...
+    """What the feed reads beside the fleet: a part of `Views`."""
 
     async def events(self, after_seq: int, limit: int = ...) -> list[IncidentEvent]: ...
 
     async def incidents(self, *, limit: int = ...) -> list[Incident]: ...
 
 
-def summary(incident: Incident) -> IncidentSummary:
-    """The summary of an incident."""
-    return IncidentSummary(
-        id=incident.id,
-        kind=incident.subject.kind,
-        name=incident.subject.name,
-        state=str(incident.state),
-        version=incident.version,
-        severity=incident.severity,
-        cause=str(incident.diagnosis.cause) if incident.diagnosis else None,
-        asks=incident.asks,
-        fenced=incident.fenced,
-        is_open=incident.is_open,
-        verdict=incident.verdict,
-    )
+class StatusSource(Protocol):
+    """What the ``status`` event holds, computed once for all."""
+
+    async def __call__(self) -> msgspec.Struct: ...
+
+
+class Watch(Protocol):
+    """What a viewer watches closely."""
+
+    async def news(self) -> tuple[str, msgspec.Struct] | None:
+        """The event's name and data; None where nothing is new."""
+
+
+class WatchSource(Protocol):
+    """Makes watches; raises NotFound."""
+
+    def __call__(self, subject: str) -> Watch: ...
 
 
 def encode(event: str, data: object, seq: int | None = None) -> bytes:
@@ -89,37 +85,76 @@ def encode(event: str, data: object, seq: int | None = None) -> bytes:
     return place + b"event: %s\ndata: %s\n\n" % (event.encode(), msgspec.json.encode(data))
 
 
-HEARTBEAT = b": still here\n\n"
 RECONNECT = b"retry: 1000\n\n"
 """Milliseconds after which a browser that lost the stream comes back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What all are sent; `moves` is in `cases`, the rest in `body`."""
+
+    body: bytes = b""
+    moves: tuple[CaseMoved, ...] = ()
+    cases: bytes = b""
+
+    def after(self, seq: int) -> bytes:
+        """The chunk for a viewer that has read up to `seq` of the log."""
+        if not self.moves or self.moves[0].seq > seq:
+            return self.cases + self.body
+        return _cases([move for move in self.moves if move.seq > seq]) + self.body
+
+
+def _cases(moves: list[CaseMoved]) -> bytes:
+    return encode("cases", CasesMoved(moves), moves[-1].seq) if moves else b""
+
+
+@dataclass(eq=False, slots=True)
 class _Viewer:
-    def __init__(self, room: int) -> None:
-        self.queue: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(room)
-        self.cut = False
+    queue: asyncio.Queue[Chunk]
+    subject: str
+    cut: bool = False
 
-    def keeps_up(self) -> bool:
-        return not self.cut
-
-    def offer(self, seq: int, chunk: bytes) -> None:
-        """Queue a chunk; `seq` is 0 for what is not of the log."""
+    def offer(self, chunk: Chunk) -> None:
         try:
-            self.queue.put_nowait((seq, chunk))
+            self.queue.put_nowait(chunk)
         except asyncio.QueueFull:
-            if seq:
-                self.cut = True
+            self.cut = True
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A subject that somebody watches, and by how many."""
+
+    watch: Watch
+    viewers: set[_Viewer] = field(default_factory=set)
 
 
 class EventFeed:
-    """Sends every committed step to everyone who watches."""
+    """Sends everyone who watches what is new."""
 
-    def __init__(self, source: FeedSource, clock: Clock, *, room: int = ROOM) -> None:
+    def __init__(
+        self,
+        source: FeedSource,
+        fleet: Source,
+        status: StatusSource,
+        watching: WatchSource,
+        clock: Clock,
+        *,
+        room: int = ROOM,
+    ) -> None:
         self._source = source
+        self._fleet = fleet
+        self._status = status
+        self._watching = watching
         self._clock = clock
         self._room = room
+        self.board = Board(fleet)
+        self.trail = Trail()
         self._viewers: set[_Viewer] = set()
-        self._heartbeat_at = 0.0
+        self._watched: dict[str, _Watched] = {}
+        self._moves: deque[CaseMoved] = deque()
+        self._allowance = BURST_BYTES
+        self._ticks = 0
 
     @property
     def viewers(self) -> int:
@@ -129,61 +164,109 @@ class EventFeed:
     def committed(self, line: IncidentEvent, incident: Incident) -> None:
         """A step was committed: the listener that `Casework` calls."""
         if self._viewers:
-            chunk = encode("incident", FeedEvent(line, summary(incident)), line.seq)
-            for viewer in self._viewers:
-                viewer.offer(line.seq, chunk)
+            self._moves.append(moved(line, incident))
 
-    async def stream(self, after: int | None) -> AsyncGenerator[bytes]:
+    # --- one viewer --------------------------------------------------------------------------
+
+    def check(self, subject: str) -> None:
+        """Raise NotFound where there is no such thing to watch."""
+        if subject:
+            self._watching(subject)
+
+    async def stream(self, after: int | None, subject: str = "") -> AsyncGenerator[bytes]:
         """Yield the stream for one viewer, until it is too slow or the feed is closed.
 
-        `after` is the place that the viewer has read up to; None to follow from now on.
+        `after` is the place that the viewer has read up to; None to follow from now on. `subject`
+        is what it watches closely: ``agent:ID`` or ``incident:ID``. Raises NotFound.
         """
-        viewer = _Viewer(self._room)
-        self._viewers.add(viewer)
+        viewer = _Viewer(asyncio.Queue(self._room), subject)
+        self._enter(viewer)
         try:
             yield RECONNECT
-            yield encode("status", self._source.status())
+            yield encode("status", await self._status())
             read_to = 0
             if after is not None:
-                async for seq, chunk in self._log(after):
-                    read_to = seq
-                    yield chunk
-            while viewer.keeps_up():
-                seq, chunk = await viewer.queue.get()
+                lines = await self._source.events(after, limit=PAGE + 1)
+                if len(lines) > PAGE:
+                    yield encode("reset", {})
+                elif lines:
+                    read_to = lines[-1].seq
+                    yield await self._log(lines)
+            while not self._is_cut(viewer):
+                chunk = await viewer.queue.get()
                 # what was committed while the log was read stands in both
-                if viewer.keeps_up() and (not seq or seq > read_to):
-                    yield chunk
+                data = b"" if self._is_cut(viewer) else chunk.after(read_to)
+                if data:
+                    yield data
         finally:
-            self._viewers.discard(viewer)
+            self._leave(viewer)
 
-    async def _log(self, after: int) -> AsyncIterator[tuple[int, bytes]]:
-        now: dict[str, Incident] | None = None
-        while lines := await self._source.events(after, limit=PAGE):
-            if now is None:
-                now = {i.id: i for i in await self._source.incidents(limit=2 * PAGE)}
-            for line in lines:
-                incident = now.get(line.incident_id)
-                data = FeedEvent(line, summary(incident) if incident else None)
-                yield line.seq, encode("incident", data, line.seq)
-            after = lines[-1].seq
+    @staticmethod
+    def _is_cut(viewer: _Viewer) -> bool:
+        return viewer.cut
+
+    async def _log(self, lines: list[IncidentEvent]) -> bytes:
+        now = {i.id: i for i in await self._source.incidents(limit=2 * PAGE)}
+        return _cases([moved(line, now.get(line.incident_id)) for line in lines])
+
+    def _enter(self, viewer: _Viewer) -> None:
+        if viewer.subject:
+            watched = self._watched.get(viewer.subject)
+            if watched is None:
+                watched = _Watched(self._watching(viewer.subject))
+                self._watched[viewer.subject] = watched
+            watched.viewers.add(viewer)
+        self._viewers.add(viewer)
+
+    def _leave(self, viewer: _Viewer) -> None:
+        self._viewers.discard(viewer)
+        watched = self._watched.get(viewer.subject)
+        if watched is not None:
+            watched.viewers.discard(viewer)
+            if not watched.viewers:
+                del self._watched[viewer.subject]
+
+    # --- all of them -------------------------------------------------------------------------
 
     async def tick(self) -> None:
-        """One round of the task that sends the status and keeps quiet streams open."""
-        await self._clock.sleep(STATUS_S)
+        """One round of the task that tells what is new."""
+        await self._clock.sleep(TICK_S)
+        await self.tell()
+
+    async def tell(self) -> None:
+        """Look at the fleet, and tell every viewer what is new."""
+        self._ticks += 1
+        self._allowance = min(self._allowance + round(BYTES_A_SECOND * TICK_S), BURST_BYTES)
+        columns = self._fleet.columns()
+        self.trail.add(self._clock.time(), columns.code, columns.evidence)
         if not self._viewers:
+            self._moves.clear()
+            self.board.advance(columns, BURST_BYTES)
             return
-        now = self._clock.monotonic()
-        if now >= self._heartbeat_at:
-            self._heartbeat_at = now + HEARTBEAT_S
-            self._to_all(HEARTBEAT)
-        self._to_all(encode("status", self._source.status()))
+        moves = [
+            self._moves.popleft()
+            for _ in range(min(len(self._moves), max(self._allowance // CASE_BYTES, 1)))
+        ]
+        cases = _cases(moves)
+        self._allowance -= len(cases)
+        body = encode("fleet", self.board.advance(columns, self._allowance))
+        if self._ticks % STATUS_TICKS == 0:
+            body += encode("status", await self._status())
+        self._allowance -= len(body)
+        self._to_all(Chunk(body, tuple(moves), cases))
+        for watched in list(self._watched.values()):
+            news = await watched.watch.news()
+            if news is not None:
+                chunk = Chunk(encode(*news))
+                for viewer in watched.viewers:
+                    viewer.offer(chunk)
 
     def close(self) -> None:
         """End every stream, so that the server can stop."""
         for viewer in self._viewers:
             viewer.cut = True
-        self._to_all(b"")
+        self._to_all(Chunk())
 
-    def _to_all(self, chunk: bytes) -> None:
+    def _to_all(self, chunk: Chunk) -> None:
         for viewer in self._viewers:
-            viewer.offer(0, chunk)
+            viewer.offer(chunk)

@@ -1,11 +1,14 @@
 """What a browser must not be talked into: checks on every request, headers on every answer.
 
 A page of somebody else's, open in the operator's browser, can reach a server on loopback. The
-Host allow-list stops it from reading (DNS rebinding), Origin and content type from ordering.
+Host allow-list stops it from reading (DNS rebinding); Origin, content type and a token that only
+our own page can read stop it from ordering. Programs send no Origin and need no token.
 """
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
@@ -13,20 +16,29 @@ from immune.errors import Forbidden
 from immune.web.asgi import JSON, Message, Scope, Send, header, headers_of, media_type
 from immune.web.refusals import WrongMediaType
 
+TOKEN_HEADER = "x-immune-token"  # noqa: S105  # where it stands, not what it is
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+POLICY = b"content-security-policy"
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
-    (b"content-security-policy", _POLICY.encode()),
+    (POLICY, _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+
+
+def policy_with(script_hash: str) -> str:
+    """The policy for a document that holds one inline script of its own, by its hash."""
+    return _POLICY.replace("script-src 'self'", f"script-src 'self' '{script_hash}'")
 
 
 def host_name(host: str) -> str:
@@ -44,9 +56,12 @@ class Guard:
 
     def __init__(self, allowed_hosts: Iterable[str]) -> None:
         self._allowed = frozenset(host_name(host) for host in allowed_hosts)
+        self.token = secrets.token_urlsafe(32)
+        """What a browser's orders must carry; new with each start."""
 
     def check(self, scope: Scope) -> None:
-        """Raise Forbidden for a Host that is not ours, or an order from another origin."""
+        """Raise Forbidden for a Host that is not ours, or for a browser's order that is not the
+        page's: from another origin, or without the token."""
         hosts = headers_of(scope, "host")
         if len(hosts) != 1 or host_name(hosts[0]) not in self._allowed:
             raise Forbidden(
@@ -55,9 +70,16 @@ class Guard:
             )
         if scope["method"] in SAFE_METHODS:
             return
-        for origin in headers_of(scope, "origin"):
+        origins = headers_of(scope, "origin")
+        for origin in origins:
             if _authority(origin) != _authority(f"{scope['scheme']}://{hosts[0]}", origin):
                 raise Forbidden(f"orders from the origin {origin!r} are not taken")
+        if origins or header(scope, "sec-fetch-site"):
+            told = header(scope, TOKEN_HEADER).encode("latin-1", "replace")
+            if not hmac.compare_digest(told, self.token.encode()):
+                raise Forbidden(
+                    f"a browser's order needs the token of /api/token in {TOKEN_HEADER}"
+                )
 
 
 def _authority(url: str, like: str = "") -> tuple[str, int | None] | None:
@@ -92,9 +114,14 @@ def guarded_send(scope: Scope, send: Send) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            ours = {name for name, _ in (*fixed, cache)}
-            kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in ours]
-            message = {**message, "headers": [*kept, *fixed, cache]}
+            given = list(message.get("headers", ()))
+            ours = [cache, *fixed]
+            if scope["path"] == "/" and any(name == POLICY for name, _ in given):
+                # the page's own document brings the policy with its script's hash
+                ours.remove(SECURITY_HEADERS[0])
+            names = {name for name, _ in ours}
+            kept = [pair for pair in given if pair[0].lower() not in names]
+            message = {**message, "headers": [*kept, *ours]}
         await send(message)
 
     return sending

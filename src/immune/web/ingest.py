@@ -17,6 +17,7 @@ from immune.vitals import Refusal, Vital
 from immune.web import body
 from immune.web.asgi import Receive, Scope, Send, media_type, respond
 from immune.web.guard import content_type
+from immune.web.losses import Losses
 from immune.web.ports import Collector, Intake
 from immune.web.problem import PROBLEM_JSON, Problem
 from immune.web.refusals import WrongMediaType
@@ -45,8 +46,14 @@ class VitalsIngest:
     """``POST /api/vitals``."""
 
     def __init__(
-        self, intake: Intake, collector: Collector, clock: Clock, settings: ServerSettings
+        self,
+        intake: Intake,
+        collector: Collector,
+        clock: Clock,
+        settings: ServerSettings,
+        losses: Losses,
     ) -> None:
+        self._losses = losses
         self._intake = intake
         self._collector = collector
         self._clock = clock
@@ -68,6 +75,7 @@ class VitalsIngest:
             )
         raw = await body.read_plain(scope, receive, self._limit, self._intake.inflate)
         decoded = self._intake.vitals(raw, received_at=self._clock.time(), content_type=sent_as)
+        self._losses.refused(decoded.refused)
         if decoded.refused and not decoded.vitals:
             first = decoded.refused[0]
             return Problem(

@@ -17,6 +17,7 @@ from immune.errors import InvalidInput, NotFound
 from immune.healing.actions import Action
 from immune.incidents.events import SYSTEM, Verdict
 from immune.incidents.incident import Incident
+from immune.lockdown import Lockdown
 from immune.modes import Mode
 from immune.quarantine import Fence
 from immune.web.ports import Chaos
@@ -70,6 +71,20 @@ class Release(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cause: Cause | None = None
 
 
+class Acknowledge(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Say that somebody is looking at a fleet incident; nothing else changes."""
+
+    version: int
+
+
+class FenceAll(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Put a hold around every agent that ever reported; say why."""
+
+
+class UndoFenceAll(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Lift exactly the holds of one order to fence everything."""
+
+
 class Quarantine(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Fence an agent; say why."""
 
@@ -85,9 +100,10 @@ class Bulk(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class SetMode(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How far the system may go: for all, for a type, or for one agent."""
+    """Set how far the system may go: for all, for a type, or for one agent; null clears it."""
 
-    mode: Mode
+    mode: Mode | None
+    """Null takes back what was set for the type or the agent; the wider mode holds again."""
     agent_type: str = ""
     agent_id: str = ""
 
@@ -150,6 +166,20 @@ def orders(desk: OperatorDesk, chaos: Chaos | None) -> list[Route]:
             cause=order.cause,
         )
 
+    async def acknowledge(incident_id: str, order: Acknowledge) -> Incident:
+        return await desk.acknowledge(
+            Decision(incident_id, order.version), who=order.who, why=order.why
+        )
+
+    async def fence_all(order: FenceAll) -> Lockdown:
+        return await desk.lockdowns.order(who=order.who, why=order.why)
+
+    async def undo_fence_all(lockdown_id: str, order: UndoFenceAll) -> Lockdown:
+        return await desk.lockdowns.undo(lockdown_id, who=order.who, why=order.why)
+
+    async def lockdowns() -> list[Lockdown]:
+        return desk.lockdowns.standing()
+
     async def quarantine(agent_id: str, order: Quarantine) -> Quarantined:
         done = await desk.quarantine(agent_id, who=order.who, why=order.why)
         if isinstance(done, Incident):
@@ -183,6 +213,17 @@ def orders(desk: OperatorDesk, chaos: Chaos | None) -> list[Route]:
         _post("/api/incidents/{incident_id}/reject", Reject, Incident, reject),
         _post("/api/incidents/{incident_id}/heal-now", HealNow, Incident, heal_now),
         _post("/api/incidents/{incident_id}/release", Release, Incident, release),
+        _post("/api/incidents/{incident_id}/acknowledge", Acknowledge, Incident, acknowledge),
+        Route(
+            "GET",
+            "/api/lockdowns",
+            "Orders to fence everything that still stand",
+            Area.READING,
+            list[Lockdown],
+            lockdowns,
+        ),
+        _post("/api/lockdowns", FenceAll, Lockdown, fence_all),
+        _post("/api/lockdowns/{lockdown_id}/undo", UndoFenceAll, Lockdown, undo_fence_all),
         _post("/api/approve", BulkOrder, list[Outcome], bulk(desk.approve), "Approve several"),
         _post("/api/reject", BulkOrder, list[Outcome], bulk(desk.reject), "Reject several"),
         _post("/api/heal-now", BulkOrder, list[Outcome], bulk(desk.heal_now), "Heal several now"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +55,10 @@ class SpansDecoder(Protocol):
 
 class Assembler(Protocol):
     """Joins spans, as they arrive, to steps; all times are epoch seconds."""
+
+    @property
+    def unmapped(self) -> Mapping[str, int]:
+        """Spans that are part of no step so far, by reason; the same mapping, which grows."""
 
     def feed(self, spans: Iterable[Any], now: float) -> list[Vital]:
         """Take spans in; return the steps that are ready."""
@@ -114,3 +118,5 @@ class Chaos:
     inject: Injector
     infections: Mapping[str, Sequence[str]]
     """Each infection's name with the names of its strains."""
+    score: Callable[[], object]
+    """The scoreboard's report so far: for people's eyes, and for nothing that decides."""

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from immune.diagnosis.causes import Cause
-from immune.errors import InvalidInput
+from immune.errors import InvalidInput, NotFound
 from immune.healing.actions import Action, Healing
-from immune.incidents.events import Verdict
+from immune.incidents.events import Verdict, name
 from immune.incidents.incident import Incident
-from immune.incidents.states import OPEN, State
+from immune.incidents.states import FENCED, OPEN, TABLE, State
 from immune.modes import Mode
+from immune.tally import TallyView
 from immune.views import AgentDetail, AgentView, IncidentDetail, StatsView, StatusView, Views
 from immune.vitals import Kind, Vital
+from immune.web.board import FleetBoard
+from immune.web.case import CaseSummary, summary
+from immune.web.feed import EventFeed
 from immune.web.ports import Chaos
 from immune.web.route import Area, Handler, Route
+from immune.web.trail import EvidenceTrail
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
@@ -73,7 +78,53 @@ class Capabilities(msgspec.Struct, frozen=True):
     verdicts: Sequence[Verdict] = tuple(Verdict)
 
 
-def reading(views: Views, chaos: Chaos | None) -> list[Route]:
+class Step(msgspec.Struct, frozen=True):
+    """One way out of a state."""
+
+    event: str
+    to: tuple[State, ...]
+
+
+class StateRow(msgspec.Struct, frozen=True):
+    """One row of the table that every incident obeys."""
+
+    state: State
+    fenced: bool
+    """Whether the system's fence stands."""
+    is_open: bool
+    steps: tuple[Step, ...]
+
+
+class Token(msgspec.Struct, frozen=True):
+    """What a browser's orders carry."""
+
+    token: str
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Everything the page begins with; the feed tells what changes from then on."""
+
+    status: StatusView
+    tally: TallyView
+    fleet: FleetBoard
+    cases: list[CaseSummary]
+    """The open incidents."""
+
+
+def states() -> list[StateRow]:
+    """The table of states, as data."""
+    return [
+        StateRow(
+            state,
+            state in FENCED,
+            state in OPEN,
+            tuple(Step(name(event), to) for event, to in row.items()),
+        )
+        for state, row in TABLE.items()
+    ]
+
+
+def reading(views: Views, chaos: Chaos | None, feed: EventFeed, token: str) -> list[Route]:
     """The routes that change nothing."""
 
     async def status() -> StatusView:
@@ -81,6 +132,27 @@ def reading(views: Views, chaos: Chaos | None) -> list[Route]:
 
     async def capabilities() -> Capabilities:
         return Capabilities(chaos is not None, chaos.infections if chaos else {})
+
+    async def the_token() -> Token:
+        return Token(token)
+
+    async def table() -> list[StateRow]:
+        return states()
+
+    async def start() -> Start:
+        open_ones = [summary(incident) for incident in views.open_incidents()]
+        return Start(views.status(), await views.tally.view(), feed.board.whole(), open_ones)
+
+    async def evidence(agent_id: str) -> EvidenceTrail:
+        code = views.code(agent_id)
+        if code is None:
+            raise NotFound(f"no agent {agent_id} ever reported")
+        return feed.trail.of(code)
+
+    async def score() -> object:
+        if chaos is None:
+            raise NotFound("there is no simulated fleet here: nobody knows the truth")
+        return chaos.score()
 
     async def stats() -> StatsView:
         return await views.stats()
@@ -124,20 +196,40 @@ def reading(views: Views, chaos: Chaos | None) -> list[Route]:
 
     def get(
         path: str,
-        summary: str,
+        said: str,
         returns: object,
         handler: Handler,
         query: type[msgspec.Struct] | None = None,
+        *,
+        packed: bool = False,
     ) -> Route:
-        errors = (404,) if "{" in path else ()
+        errors = (404,) if "{" in path or path == "/api/score" else ()
         return Route(
-            "GET", path, summary, Area.READING, returns, handler, query=query, errors=errors
+            "GET",
+            path,
+            said,
+            Area.READING,
+            returns,
+            handler,
+            query=query,
+            errors=errors,
+            packed=packed,
         )
 
     return [
         get("/api/status", "The system in one look", StatusView, status),
         get("/api/capabilities", "What this server can do", Capabilities, capabilities),
         get("/api/stats", "The run in numbers", StatsView, stats),
+        get("/api/start", "Everything a page begins with", Start, start, packed=True),
+        get("/api/states", "The table of an incident's states", list[StateRow], table),
+        get("/api/token", "What a browser's orders must carry", Token, the_token),
+        get("/api/score", "The simulated fleet's scoreboard", dict[str, Any], score),
+        get(
+            "/api/agents/{agent_id}/evidence",
+            "An agent's evidence over the last minutes",
+            EvidenceTrail,
+            evidence,
+        ),
         get("/api/agents", "Agents, by id", list[AgentView], agents, AgentsQuery),
         get(
             "/api/agents/{agent_id}/vitals",

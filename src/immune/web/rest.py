@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import msgspec
 import structlog
 from quart import Quart, Response, request
@@ -12,7 +14,7 @@ from immune.incidents.incident import Incident
 from immune.views import Views
 from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of, unexpected
 from immune.web.refusals import WrongMethod
-from immune.web.route import AgentIdConverter, Route, bind
+from immune.web.route import AgentIdConverter, Route, SegmentConverter, bind
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +29,7 @@ def rest(routes: list[Route], views: Views) -> Quart:
     app.url_map.merge_slashes = False  # an agent's id may hold two in a row
     app.url_map.strict_slashes = True
     app.url_map.converters["agent"] = AgentIdConverter
+    app.url_map.converters["segment"] = SegmentConverter
     for route in routes:
         if route.handler is not None:
             bind(app, route)
@@ -71,7 +74,7 @@ def _of_werkzeug(error: HTTPException) -> ImmuneError:
         return WrongMethod(", ".join(sorted(methods)))
     if error.code == 413:
         return TooLarge("bytes in the body", ORDER_MAX_BYTES)
-    return NotFound(f"there is no {request.path}")
+    return NotFound(f"there is no {unquote(request.path)}")
 
 
 def _answer(problem: Problem, error: ImmuneError | None) -> Response:

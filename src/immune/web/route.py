@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import gzip
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import quote, unquote
 
 import msgspec
 from quart import Quart, Response, request
@@ -19,6 +22,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.routing import BaseConverter
 
 from immune.errors import InvalidInput
+from immune.web.asgi import Scope
 from immune.web.guard import require_json
 from immune.web.problem import invalid
 
@@ -55,10 +59,33 @@ class Route:
     return_type: str = "application/json"
     status: int = 200
     errors: tuple[int, ...] = ()
+    packed: bool = False
+    """Whether the answer may be large: sent compressed to whoever takes it."""
 
 
-class AgentIdConverter(BaseConverter):
-    """An agent's id in a path: any text; ids like ``service/agent`` have slashes."""
+def undecoded(scope: Scope) -> Scope:
+    """The scope with its path as it was sent, for the converters below to decode.
+
+    Decoded first, ``/api/agents/svc%2Fvitals`` would be the vitals of ``svc`` and no longer the
+    agent ``svc/vitals``.
+    """
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return {**scope, "path": raw.decode("latin-1")}
+
+
+class SegmentConverter(BaseConverter):
+    """One segment of a path, percent-decoded."""
+
+    def to_python(self, value: str) -> str:
+        return unquote(value)
+
+    def to_url(self, value: str) -> str:
+        return quote(value, safe="")
+
+
+class AgentIdConverter(SegmentConverter):
+    """An agent's id in a path: any text. Its slashes may stand as they are where no verb of ours
+    follows one; as %2F always."""
 
     part_isolating = False
     regex = r".+?"
@@ -80,14 +107,16 @@ def bind(app: Quart, route: Route) -> None:
         work = asyncio.ensure_future(handler(**parts))
         under_way.add(work)
         work.add_done_callback(under_way.discard)
-        answer = await asyncio.shield(work)
-        return Response(
-            msgspec.json.encode(answer), status=route.status, content_type=route.return_type
-        )
+        body = msgspec.json.encode(await asyncio.shield(work))
+        response = Response(body, status=route.status, content_type=route.return_type)
+        if route.packed and "gzip" in request.headers.get("accept-encoding", ""):
+            response.set_data(gzip.compress(body, 5))
+            response.headers["content-encoding"] = "gzip"
+        return response
 
     path = route.path.replace("{agent_id}", "<agent:agent_id>")
     app.add_url_rule(
-        path.replace("{incident_id}", "<incident_id>"),
+        re.sub(r"{(\w+)}", r"<segment:\1>", path),
         endpoint=f"{route.method} {route.path}",
         view_func=view,
         methods=[route.method],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from urllib.parse import parse_qs
 
 from immune.errors import InvalidInput
 from immune.web.asgi import Receive, Scope, Send, header
@@ -20,7 +21,12 @@ class EventStream:
         self._feed = feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        after = last_event_id(header(scope, "last-event-id"))
+        query = parse_qs(scope["query_string"].decode("latin-1"), errors="replace")
+        # a browser that comes back by itself says it in the header, one that begins anew can't
+        place = header(scope, "last-event-id") or query.get("after", [""])[-1]
+        after = last_event_id(place)
+        subject = query.get("watch", [""])[-1]
+        self._feed.check(subject)
         await send(
             {
                 "type": "http.response.start",
@@ -32,7 +38,7 @@ class EventStream:
             }
         )
         gone = asyncio.create_task(_gone(receive))
-        pump = asyncio.create_task(self._pump(send, after))
+        pump = asyncio.create_task(self._pump(send, after, subject))
         try:
             await asyncio.wait({gone, pump}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -42,8 +48,8 @@ class EventStream:
         if not pump.cancelled() and (error := pump.exception()) is not None:
             raise error
 
-    async def _pump(self, send: Send, after: int | None) -> None:
-        async with contextlib.aclosing(self._feed.stream(after)) as chunks:
+    async def _pump(self, send: Send, after: int | None, subject: str) -> None:
+        async with contextlib.aclosing(self._feed.stream(after, subject)) as chunks:
             async for chunk in chunks:
                 async with asyncio.timeout(SEND_S):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -15,6 +15,7 @@ from immune.web import body, otlp_answer
 from immune.web.asgi import Receive, Scope, Send, media_type, respond
 from immune.web.guard import content_type
 from immune.web.ingest import take_in
+from immune.web.losses import Losses
 from immune.web.otlp_answer import Answer
 from immune.web.ports import Collector, DecodedSpans, Intake
 from immune.web.problem import extra_headers, problem_of
@@ -28,8 +29,14 @@ class TracesIngest:
     """Takes traces in."""
 
     def __init__(
-        self, intake: Intake, collector: Collector, clock: Clock, settings: ServerSettings
+        self,
+        intake: Intake,
+        collector: Collector,
+        clock: Clock,
+        settings: ServerSettings,
+        losses: Losses,
     ) -> None:
+        self._losses = losses
         self._intake = intake
         self._collector = collector
         self._clock = clock
@@ -57,6 +64,7 @@ class TracesIngest:
         raw = await body.read_plain(scope, receive, self._limit, self._intake.inflate)
         await self._hand_on()
         decoded = self._intake.spans(raw, content_type=sent_as)
+        self._losses.rejected(decoded.rejected, decoded.reason)
         self._ready += self._intake.assembler.feed(decoded.spans, self._clock.time())
         await self._hand_on()
         return decoded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from immune.errors import InvalidInput
-from immune.intake.bounds import BODY_MAX_BYTES, check_size, inflate
+from immune.intake.bounds import check_size, inflate
 from immune.intake.otlp import from_json, from_protobuf
 from immune.intake.otlp.span import RawSpan, Span, span_of
 from immune.intake.salt import Salt
@@ -31,8 +31,8 @@ def decode_traces(
     *,
     content_type: str,
     salt: Salt,
+    max_bytes: int,
     content_encoding: str = "",
-    max_bytes: int = BODY_MAX_BYTES,
 ) -> DecodedSpans:
     """Return the spans in `body`, without their text.
 

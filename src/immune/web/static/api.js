@@ -1,70 +1,75 @@
-// Speaking to the server. A refusal becomes a `Refused` with the server's own words.
+// Asking the server, and ordering from it.
 
-/** What the server refused, and why. */
+/** The server said no; `message` is its reason, `current` the incident as it is now. */
 export class Refused extends Error {
-  /** @param {number} status @param {{detail?: string, title?: string, current?: any}} problem */
+  /** @param {number} status @param {any} problem */
   constructor(status, problem) {
     super(problem.detail || problem.title || `the server answered ${status}`);
     this.status = status;
-    this.current = problem.current ?? null;
+    /** @type {string | undefined} */
+    this.field = problem.field;
+    /** @type {import("./records.js").Incident | undefined} */
+    this.current = problem.current ?? undefined;
   }
-}
-
-/** @param {Response} response */
-async function answer(response) {
-  if (response.ok) return response.json();
-  let problem = {};
-  try {
-    problem = await response.json();
-  } catch {
-    // no problem document: the status must do
-  }
-  throw new Refused(response.status, problem);
 }
 
 /**
- * Read.
  * @param {string} path
+ * @param {RequestInit} [how]
  * @returns {Promise<any>}
  */
-export async function get(path) {
-  return answer(await fetch(path, { headers: { accept: "application/json" } }));
+async function ask(path, how) {
+  let answer;
+  try {
+    answer = await fetch(path, how);
+  } catch {
+    throw new Error("The server does not answer.");
+  }
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Refused(answer.status, body);
+  return body;
 }
 
+/** @param {string} path */
+export function get(path) {
+  return ask(path);
+}
+
+let token = "";
+
 /**
- * Order; who decides is sent along.
+ * Order something. The token shows that it is this page that asks; a restarted server has a new one.
  * @param {string} path
- * @param {Record<string, unknown>} order
- * @returns {Promise<any>}
+ * @param {unknown} order
  */
 export async function post(path, order) {
-  return answer(
-    await fetch(path, {
+  const send = () =>
+    ask(path, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", "x-immune-token": token },
       body: JSON.stringify(order),
-    }),
-  );
+    });
+  if (!token) token = (await get("/api/token")).token;
+  try {
+    return await send();
+  } catch (error) {
+    if (!(error instanceof Refused) || error.status !== 403) throw error;
+    token = (await get("/api/token")).token;
+    return send();
+  }
 }
 
-/** @param {string} id @param {string} [verb] */
-export function agentPath(id, verb) {
-  return `/api/agents/${encodeURIComponent(id)}${verb ? `/${verb}` : ""}`;
+/** @param {string} id @param {string} [rest] */
+export function agentPath(id, rest = "") {
+  return `/api/agents/${encodeURIComponent(id)}${rest && `/${rest}`}`;
 }
 
-/** @param {string} id @param {string} [verb] */
-export function incidentPath(id, verb) {
-  return `/api/incidents/${encodeURIComponent(id)}${verb ? `/${verb}` : ""}`;
+/** @param {string} id @param {string} [rest] */
+export function incidentPath(id, rest = "") {
+  return `/api/incidents/${encodeURIComponent(id)}${rest && `/${rest}`}`;
 }
 
-const WHO = "immune.who";
-
-/** The name that decisions are recorded under. */
-export function who() {
-  return localStorage.getItem(WHO) || "operator";
-}
-
-/** @param {string} name */
-export function setWho(name) {
-  localStorage.setItem(WHO, name.trim());
+/** @param {unknown} error */
+export function reason(error) {
+  return error instanceof Error ? error.message : String(error);
 }

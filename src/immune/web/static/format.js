@@ -1,45 +1,109 @@
-// Numbers and times as people read them: always with a unit.
+// Numbers with their units, times, and the server's words as people write them.
 
-/** @param {string} name */
-export function words(name) {
-  return name.replaceAll("_", " ");
+const COUNT = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const DAY = new Intl.DateTimeFormat(undefined, {
+  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
+});
+
+/** @param {string} snake */
+export function words(snake) {
+  return snake.replaceAll("_", " ");
 }
 
-/** @param {number} seconds */
+/** @param {string} text */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** @param {number} n */
+export function count(n) {
+  return COUNT.format(n);
+}
+
+/** @param {number} n */
+export function short(n) {
+  return n < 10_000 ? COUNT.format(n) : SHORT.format(n);
+}
+
+/** @param {number} n @param {string} one @param {string} [many] */
+export function plural(n, one, many = `${one}s`) {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}
+
+/** @param {number} share 0..1 */
+export function percent(share) {
+  const whole = share * 100;
+  return `${whole > 0 && whole < 1 ? "<1" : Math.round(whole)} %`;
+}
+
+/** Three digits. @param {number} value */
+function digits(value) {
+  const size = Math.abs(value);
+  if (size >= 1000) return COUNT.format(value);
+  if (size >= 100) return value.toFixed(0);
+  if (size >= 10) return value.toFixed(1).replace(/\.0$/, "");
+  return value.toPrecision(2).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+}
+
+/** @param {number} usd */
+export function money(usd) {
+  if (usd === 0) return "$0";
+  return usd < 0.01 ? `$${usd.toPrecision(2)}` : `$${usd < 100 ? usd.toFixed(2) : COUNT.format(usd)}`;
+}
+
+/** @type {Record<string, string>} */
+const UNITS = { latency_ms: "ms", interval_s: "s" };
+
+/** A metric's value with its unit. @param {string} metric @param {number} value */
+export function measure(metric, value) {
+  if (metric === "cost_usd") return money(value);
+  if (metric === "latency_ms" && value >= 10_000) return `${digits(value / 1000)} s`;
+  if (metric === "errors" || metric === "retries") return digits(value);
+  const unit = UNITS[metric];
+  return unit ? `${digits(value)} ${unit}` : digits(value);
+}
+
+/** @type {Record<string, string>} */
+const METRICS = {
+  latency_ms: "Latency", input_tokens: "Input tokens", output_tokens: "Output tokens",
+  cost_usd: "Cost", tool_calls: "Tool calls", retries: "Retries", errors: "Failed steps",
+  interval_s: "Time between steps",
+};
+
+/** @param {string} metric */
+export function metricName(metric) {
+  return METRICS[metric] ?? sentence(words(metric));
+}
+
+/** A length of time in its two largest words. @param {number} seconds */
 export function span(seconds) {
-  if (seconds >= 86400) return `${Math.round(seconds / 86400)} d`;
-  if (seconds >= 3600) return `${Math.round(seconds / 3600)} h`;
-  if (seconds >= 60) return `${Math.round(seconds / 60)} min`;
-  return `${Math.max(0, Math.round(seconds))} s`;
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return s % 60 && s < 600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 60)} min`;
+  if (s < 86_400) {
+    const minutes = Math.floor((s % 3600) / 60);
+    return minutes ? `${Math.floor(s / 3600)} h ${minutes} min` : `${Math.floor(s / 3600)} h`;
+  }
+  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
 }
 
-/** @param {number} at epoch seconds */
-export function ago(at) {
-  return at ? `${span(Date.now() / 1000 - at)} ago` : "never";
+/** A length of time in its largest word. @param {number} seconds */
+export function about(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  return s < 172_800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86_400)} d`;
 }
 
 /** @param {number} at epoch seconds */
 export function clock(at) {
-  return new Date(at * 1000).toLocaleTimeString();
+  const when = new Date(at * 1000);
+  return Date.now() - when.getTime() > 43_200_000 ? DAY.format(when) : CLOCK.format(when);
 }
 
 /** @param {number} at epoch seconds */
 export function utc(at) {
-  return new Date(at * 1000).toISOString().replace("T", " ").replace(/\.\d+Z$/, " UTC");
-}
-
-/** @param {number | null} share 0..1 */
-export function percent(share) {
-  return share === null ? "—" : `${Math.round(100 * share)} %`;
-}
-
-/** @param {number} count @param {string} one @param {string} [many] */
-export function count(count, one, many) {
-  return `${count.toLocaleString()} ${count === 1 ? one : (many ?? `${one}s`)}`;
-}
-
-/** @param {number} value */
-export function number(value) {
-  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 1 ? 1 : 4;
-  return value.toLocaleString(undefined, { maximumFractionDigits: digits });
+  return `${new Date(at * 1000).toISOString().replace("T", " ").slice(0, 19)} UTC`;
 }

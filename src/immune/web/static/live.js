@@ -1,58 +1,140 @@
-// The live stream, and the banner that says when what is shown is no longer live.
+// The live stream: one connection, resumed where it broke off; what is shown while it is away is
+// said to be old.
 
-import { place } from "./dom.js";
+import { get } from "./api.js";
+import { route } from "./route.js";
+import {
+  agentNews, capabilities, cases, fleet, fleetChanges, link, moves, noteServerTime, status,
+  table, takeCase, tally, trialNews,
+} from "./state.js";
 
-const SILENT_MS = 12000;
-const AGAIN_MS = 3000;
+/** Without a word for so long the stream counts as lost: a status comes every 3 s. */
+const SILENT_MS = 9000;
+const AGAIN_MS = 2000;
+const MOVES_KEPT = 200;
 
-/**
- * Follow the server's events for as long as the page is open.
- * @param {{opened: () => void, status: (status: any) => void, incident: (event: any) => void}} on
- */
-export function follow(on) {
-  let heard = Date.now();
-  /** @type {EventSource} */
-  let source;
+/** @type {EventSource | null} */
+let source = null;
+let lastSeq = 0;
+let begun = false;
+let watched = "";
+/** @type {import("./records.js").FleetMoved[]} what came before the board did */
+let early = [];
+let attempt = 0;
 
-  function lost() {
-    const banner = place("banner");
-    if (banner.hidden) {
-      banner.textContent =
-        `The connection is lost. What you see is as of ${new Date(heard).toLocaleTimeString()}.`;
-      banner.hidden = false;
-      document.body.classList.add("stale");
+function alive() {
+  const state = begun ? "live" : link.value.state;
+  link.set({ state, heard: Date.now() });
+}
+
+function lost() {
+  if (link.value.state === "live") link.set({ state: "stale", heard: link.value.heard });
+}
+
+/** Take everything anew; the feed tells what changed meanwhile and from then on. */
+async function begin() {
+  const mine = (attempt += 1);
+  begun = false;
+  early = [];
+  try {
+    const [start, can, rows] = await Promise.all([
+      get("/api/start"),
+      capabilities.value ?? get("/api/capabilities"),
+      table.value.length ? table.value : get("/api/states"),
+    ]);
+    if (mine !== attempt) return;
+    noteServerTime(start.status.now);
+    capabilities.set(can);
+    table.set(rows);
+    fleet.take(start.fleet);
+    for (const moved of early) fleet.apply(moved);
+    fleetChanges.update((n) => n + 1);
+    cases.set(new Map(start.cases.map((/** @type {any} */ one) => [one.id, one])));
+    status.set(start.status);
+    tally.set(start.tally);
+    begun = true;
+    link.set({ state: "live", heard: Date.now() });
+  } catch {
+    if (mine !== attempt) return;
+    if (link.value.state === "live") lost();
+    setTimeout(() => mine === attempt && begin(), AGAIN_MS);
+  }
+}
+
+/** @param {import("./records.js").Move[]} found */
+function takeMoves(found) {
+  const fresh = found.filter((move) => move.seq > lastSeq);
+  for (const move of fresh) {
+    lastSeq = move.seq;
+    if (move.case) takeCase(move.case);
+  }
+  if (fresh.length) moves.update((all) => [...fresh.reverse(), ...all].slice(0, MOVES_KEPT));
+}
+
+/** @param {EventSource} stream @param {string} name @param {(data: any) => void} take */
+function on(stream, name, take) {
+  stream.addEventListener(name, (event) => {
+    if (stream !== source) return;
+    alive();
+    take(JSON.parse(event.data));
+  });
+}
+
+function connect() {
+  source?.close();
+  const query = new URLSearchParams();
+  if (lastSeq) query.set("after", String(lastSeq));
+  if (watched) query.set("watch", watched);
+  const stream = new EventSource(`/api/events?${query}`);
+  source = stream;
+  stream.addEventListener("open", () => {
+    if (stream === source) begin();
+  });
+  stream.addEventListener("error", () => {
+    if (stream !== source) return;
+    lost();
+    // the browser comes back by itself, unless the server answered with an error
+    if (stream.readyState === EventSource.CLOSED) {
+      watched = "";
+      setTimeout(() => stream === source && connect(), AGAIN_MS);
     }
-  }
+  });
+  on(stream, "status", (data) => {
+    noteServerTime(data.status.now);
+    status.set(data.status);
+    tally.set(data.tally);
+  });
+  on(stream, "cases", (data) => takeMoves(data.moves));
+  on(stream, "reset", () => begin());
+  on(stream, "fleet", (moved) => {
+    if (!begun) early.push(moved);
+    else if (moved.reset) begin();
+    else if (fleet.apply(moved)) fleetChanges.update((n) => n + 1);
+  });
+  on(stream, "agent", (data) => agentNews.set(data));
+  on(stream, "trial", (data) => trialNews.set(data));
+}
 
-  function alive() {
-    heard = Date.now();
-    place("banner").hidden = true;
-    document.body.classList.remove("stale");
-  }
+/** What the view at hand wants to see closely. */
+function subject() {
+  const { view, id } = route.value;
+  if (view === "agents" && id) return `agent:${id}`;
+  if (view === "incidents" && id) return `incident:${id}`;
+  return "";
+}
 
-  function connect() {
-    source = new EventSource("/api/events");
-    source.addEventListener("open", () => {
-      alive();
-      on.opened();
-    });
-    source.addEventListener("status", (event) => {
-      alive();
-      on.status(JSON.parse(event.data));
-    });
-    source.addEventListener("incident", (event) => {
-      alive();
-      on.incident(JSON.parse(event.data));
-    });
-    source.addEventListener("error", () => {
-      lost();
-      // the browser tries again by itself, unless the server answered with an error
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MS);
-    });
-  }
-
+/** Follow the server for as long as the page is open. */
+export function follow() {
+  watched = subject();
   connect();
+  route.subscribe(() => {
+    if (subject() === watched) return;
+    watched = subject();
+    connect();
+  });
   setInterval(() => {
-    if (Date.now() - heard > SILENT_MS) lost();
+    if (link.value.state !== "live" || Date.now() - link.value.heard <= SILENT_MS) return;
+    lost();
+    connect();
   }, 1000);
 }

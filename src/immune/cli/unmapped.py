@@ -1,0 +1,40 @@
+"""Why spans come to no vital, in words; the names are the trace assembler's counters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_RIGHTLY = {
+    "other": "no work of an agent, such as HTTP or a database",
+    "chain": "a frame around other work",
+    "agent": "a run in which nothing happened",
+    "same_call": "a further span of the same model call",
+    "same_tool": "a further span of the same tool call",
+    "same_run": "a further span of the same run",
+    "wrapper_run": "a nameless run around named ones",
+    "duplicate_span": "the same span again",
+}
+_WRONGLY = {
+    "no_identity": "no agent's id: set immune.agent.id or gen_ai.agent.id",
+    "tool_without_agent": "a tool call outside any agent's run and model call",
+    "late_for_call": "came after its model call had gone out",
+    "late_for_run": "came after its run had gone out",
+    "trace_cut": "its trace was too large, or too many were open",
+}
+
+
+def lost(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts that mean something is missing from the vitals."""
+    return {reason: count for reason, count in counts.items() if reason not in _RIGHTLY and count}
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Counts by reason, the most frequent first: ``9 a frame around other work; 2 …``."""
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return "; ".join(f"{count:,} {_word(reason)}" for reason, count in ordered if count)
+
+
+def _word(reason: str) -> str:
+    if reason.startswith("refused_"):
+        return f"refused for {reason.removeprefix('refused_')}"
+    return _RIGHTLY.get(reason) or _WRONGLY.get(reason, reason)

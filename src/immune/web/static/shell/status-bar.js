@@ -1,0 +1,85 @@
+// Always in sight: the mode and what it means, the brake, what is degraded, what the fleet shares,
+// and whether all this is live.
+
+import { useState } from "preact/hooks";
+import { count, percent, plural, span } from "../format.js";
+import { html } from "../html.js";
+import { Icon } from "../parts/icon.js";
+import { href } from "../route.js";
+import { cases, fleet, fleetChanges, link, second, status } from "../state.js";
+import { useStore } from "../store.js";
+import { FLEET_KINDS, MODES } from "../words.js";
+import { ModeDialog } from "./mode.js";
+
+export function StatusBar() {
+  const now = useStore(status);
+  const [asking, setAsking] = useState(false);
+  if (!now) return html`<header class="status" aria-label="Status"><${Live} /></header>`;
+  const mode = MODES[now.mode];
+  const own = Object.keys(now.modes_by_type).length;
+  return html`<header class="status" aria-label="Status">
+    <button type="button" class=${`mode mode-${now.mode}`} onClick=${() => setAsking(true)} title="Change the mode">
+      <span class="sr">Mode: </span>${mode?.label}</button>
+    <p class="mode-means">${mode?.means}
+      ${now.mode === "observe" && html` <b>It would have quarantined ${plural(now.would_have.quarantined, "agent")}${now.would_have.asked ? ` and asked a person about ${now.would_have.asked}` : ""}.</b>`}
+      ${own > 0 && html` <span class="quiet">${plural(own, "type has a mode", "types have modes")} of their own.</span>`}</p>
+    <div class="signs">
+      <${Loose} />
+      <${Shared} />
+      <${Degraded} tasks=${now.degraded} />
+      <${Brake} brake=${now.brake} />
+      <${Live} />
+    </div>
+    ${asking && html`<${ModeDialog} now=${now} close=${() => setAsking(false)} />`}
+  </header>`;
+}
+
+/** @param {{brake: import("../records.js").Brake}} props */
+function Brake({ brake }) {
+  const limit = brake.fenced + Math.max(brake.room, 0);
+  const off = brake.share >= 1;
+  const used = limit ? Math.min(brake.fenced / limit, 1) : 1;
+  const said = off
+    ? `The brake is off: all of the fleet may be fenced. ${plural(brake.fenced, "agent")} of ${brake.active} active are fenced by the system.`
+    : brake.holding
+      ? `The brake holds: ${brake.holding}. No more agents are fenced by the system.`
+      : `The system fences at most ${percent(brake.share)} of the active agents, and so many an hour. It has fenced ${brake.fenced} and may fence ${brake.room} more.`;
+  return html`<div class=${`sign brake ${brake.holding ? "alarm" : used > 0.7 && !off ? "warn" : ""}`} title=${said}>
+    <span>${brake.holding ? "Brake holds" : off ? "Brake off" : "Brake"}</span>
+    <span class="meter" role="img" aria-label=${said}><i style=${{ width: `${100 * used}%` }}></i></span>
+    <b>${count(brake.fenced)}<span class="quiet"> / ${count(off ? brake.active : limit)}</span></b>
+  </div>`;
+}
+
+/** @param {{tasks: import("../records.js").TaskHealth[]}} props */
+function Degraded({ tasks }) {
+  if (!tasks.length) return html`<div class="sign good"><${Icon} name="resolved" /><span>All parts work</span></div>`;
+  const said = tasks.map((task) => `${task.name}: ${task.last_error}`).join("\n");
+  return html`<div class="sign alarm" role="status" title=${said}><${Icon} name="exhausted" />
+    <span>Degraded: ${tasks.map((task) => task.name).join(", ")}</span></div>`;
+}
+
+function Shared() {
+  const all = useStore(cases);
+  const open = [...all.values()].filter((one) => one.kind !== "agent");
+  if (!open.length) return null;
+  const kinds = [...new Set(open.map((one) => FLEET_KINDS[one.kind] ?? one.kind))].join(", ");
+  return html`<a class="sign warn" href=${href("together")}><${Icon} name="together" />
+    <span>${plural(open.length, "fleet incident")}: ${kinds}</span></a>`;
+}
+
+function Loose() {
+  const loose = useStore(fleetChanges, () => fleet.unenforced());
+  if (!loose) return null;
+  return html`<div class="sign warn" title="No enforcement point has confirmed these fences: the agents' calls may still go through.">
+    <${Icon} name="suspected" /><span>${plural(loose, "fence")} ordered, not enforced</span></div>`;
+}
+
+function Live() {
+  const { state, heard } = useStore(link);
+  useStore(second);
+  if (state === "connecting") return html`<div class="sign live waiting" role="status"><i></i><span>Connecting</span></div>`;
+  if (state === "stale") return html`<div class="sign live stale"><i></i><span>Not live</span></div>`;
+  const quiet = (Date.now() - heard) / 1000;
+  return html`<div class="sign live" title=${`Last heard ${span(quiet)} ago`}><i></i><span>Live</span></div>`;
+}

@@ -1,0 +1,227 @@
+"""A person decides: with the evidence at hand, on exactly what was shown, or not at all."""
+
+from __future__ import annotations
+
+from playwright.async_api import Page, expect
+
+from immune.incidents import events as e
+from immune.incidents.events import Event
+from immune.incidents.states import State
+from tests.page.conftest import PHONE, Viewer
+from tests.page.stage import Stage
+
+
+async def _said(stage: Stage, incident_id: str, kind: type[Event]) -> Event:
+    """The one event of this kind in an incident's timeline."""
+    detail = await stage.home.system.views.incident(incident_id)
+    (found,) = [line.event for line in detail.events if isinstance(line.event, kind)]
+    return found
+
+
+async def test_a_severe_case_is_approved_by_keyboard_alone(stage: Stage, viewer: Viewer) -> None:
+    """It appears by itself; the evidence, the plan and the name of who decided are there."""
+    page = await viewer.open()
+    await page.evaluate("localStorage.setItem('immune.who', 'ann')")
+    await page.reload()
+    case = await stage.severe("researcher-2")
+    stage.running = False
+    await expect(page.get_by_text("1 case waits for your decision")).to_be_visible()
+    await page.keyboard.press("d")
+    decide = page.get_by_role("region", name="Decision")
+    await expect(decide).to_contain_text("reset memory, then reduce autonomy")
+    await expect(decide).to_contain_text("tool calls")
+    await expect(page.get_by_role("list", name="Likely causes")).to_be_visible()
+    why = decide.get_by_label("Reason")
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        if await why.evaluate("(input) => input === document.activeElement"):
+            break
+    await page.keyboard.type("go on, a")
+    for _ in range(3):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement.textContent.includes('Approve')"):
+            break
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("Nothing waits for you")).to_be_visible()
+    assert stage.now(case.id).state in (State.HEALING, State.PROBATION)
+    approved = await _said(stage, case.id, e.Approved)
+    assert (approved.who, approved.why) == ("ann", "go on, a")
+
+
+async def test_one_key_rejects_and_the_next_case_comes(stage: Stage, viewer: Viewer) -> None:
+    """j and k move, r rejects; the rejected one waits in a group of its own and can be healed."""
+    first = await stage.severe("coder-1")
+    second = await stage.severe("researcher-2")
+    stage.running = False
+    page = await viewer.open("queue")
+    rows = page.locator(".queue li")
+    await expect(rows).to_have_count(2)
+    names = [await rows.nth(n).locator("b").first.inner_text() for n in range(2)]
+    heading = page.get_by_role("heading", level=1).nth(1)
+    await expect(heading).to_have_text(names[0])
+    await page.keyboard.press("j")
+    await expect(heading).to_have_text(names[1])
+    await page.keyboard.press("k")
+    await expect(heading).to_have_text(names[0])
+    await page.keyboard.press("r")
+    rejected = page.locator(".queue section", has_text="Rejected: fenced until you heal")
+    await expect(rejected).to_contain_text(names[0])
+    done = first if first.agent_id == names[0] else second
+    assert stage.now(done.id).state is State.REJECTED
+    await rejected.get_by_role("link").click()
+    await page.get_by_role("button", name="Heal now").click()
+    await expect(rejected).to_have_count(0)
+    assert stage.now(done.id).state is not State.REJECTED
+
+
+async def test_two_persons_decide_and_the_second_is_told(stage: Stage, viewer: Viewer) -> None:
+    """Whoever was slower sees what happened meanwhile, and has decided nothing."""
+    case = await stage.severe("researcher-2")
+    stage.running = False
+    page = await viewer.open(f"incidents/{case.id}")
+    approve = page.get_by_role("button", name="Approve this plan")
+    await expect(approve).to_be_enabled()
+    # the other one is quicker by less than the stream takes
+    await page.route("**/api/incidents/*/approve", _after_bob(stage, case.id, case.version))
+    await approve.click()
+    decision = page.get_by_role("region", name="Decision")
+    await expect(decision.get_by_role("alert").last).to_contain_text("is at version")
+    conflict = decision.locator(".conflict")
+    await expect(conflict).to_contain_text("This case has moved on since you read it")
+    await expect(conflict).to_contain_text("Rejected by bob")
+    await expect(conflict).to_contain_text("“not now”")
+    assert stage.now(case.id).state is State.REJECTED
+    heal = page.get_by_role("button", name="Heal now")
+    await expect(heal).to_be_disabled()
+    await page.get_by_role("button", name="I have read it").click()
+    await expect(heal).to_be_enabled()
+
+
+def _after_bob(stage: Stage, incident_id: str, version: int):  # type: ignore[no-untyped-def]
+    from immune.desk import Decision
+
+    async def handle(route) -> None:  # type: ignore[no-untyped-def]
+        seen = Decision(incident_id, version)
+        await stage.home.system.desk.reject(seen, who="bob", why="not now")
+        await route.continue_()
+
+    return handle
+
+
+async def test_what_moves_on_while_it_is_read_must_be_read_again(
+    stage: Stage, viewer: Viewer
+) -> None:
+    """A change that the stream tells of takes the decision away until it was seen."""
+    from immune.desk import Decision
+
+    case = await stage.severe("researcher-2")
+    stage.running = False
+    page = await viewer.open(f"incidents/{case.id}")
+    approve = page.get_by_role("button", name="Approve this plan")
+    await expect(approve).to_be_enabled()
+    casework = stage.home.system.orchestrator.casework
+    due = stage.clock.time() + 300.0
+    await casework.apply(
+        case.id, e.Overdue(at=stage.clock.time(), contact=1, approval_deadline_at=due)
+    )
+    await stage.home.dashboard.feed.tell()
+    await expect(approve).to_be_disabled()
+    await expect(page.locator(".conflict")).to_contain_text("Nobody answered in time")
+    await page.get_by_role("button", name="I have read it").click()
+    await approve.click()
+    await expect(page.locator(".stepper .now")).to_contain_text("Healing")
+    assert Decision(case.id, case.version).version < stage.now(case.id).version
+
+
+async def test_many_are_approved_after_a_list_of_what_will_happen(
+    stage: Stage, viewer: Viewer
+) -> None:
+    """Each with its plan and version; one that was decided meanwhile is refused alone."""
+    for agent in ("coder-1", "researcher-2", "support-3"):
+        await stage.severe(agent)
+    stage.running = False
+    page = await viewer.open("queue")
+    await page.keyboard.press("x")
+    await expect(page.get_by_role("button", name="Approve selected (1)…")).to_be_visible()
+    await page.keyboard.press("x")
+    await page.get_by_role("button", name="Approve all (3)…").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("row")).to_have_count(4)
+    await expect(dialog).to_contain_text("reset memory, then reduce autonomy, then clone agent")
+    from immune.desk import Decision
+
+    other = stage.cases(State.AWAITING_APPROVAL)[0]
+    await stage.home.system.desk.reject(Decision(other.id, other.version), who="bob")
+    await dialog.get_by_label("Reason").fill("all of them")
+    await dialog.get_by_role("button", name="Approve 3 cases").click()
+    await expect(dialog).to_contain_text("is at version")
+    await expect(dialog.get_by_text("Approved", exact=True)).to_have_count(2)
+    assert len(stage.cases(State.AWAITING_APPROVAL)) == 0
+    assert stage.now(other.id).state is State.REJECTED
+    await dialog.get_by_role("button", name="Close").last.click()
+    await page.get_by_role("button", name="Heal all rejected (1)…").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Heal 1 case").click()
+    await expect(page.get_by_text("Nothing waits for you")).to_be_visible()
+
+
+async def test_several_are_rejected_at_once_and_one_is_let_go(
+    stage: Stage, viewer: Viewer
+) -> None:
+    """Rejected ones stay fenced; a verdict lets one go and says what is learned."""
+    for agent in ("coder-1", "researcher-2"):
+        await stage.severe(agent)
+    stage.running = False
+    page = await viewer.open("queue")
+    await page.get_by_role("button", name="Reject all (2)…").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Reject 2 cases").click()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    rejected = stage.cases(State.REJECTED)
+    assert len(rejected) == 2
+    name = await page.get_by_role("heading", level=1).nth(1).inner_text()
+    await page.get_by_text(f"Release {name} with a verdict").click()
+    await page.get_by_label("Fixed by hand").check()
+    await page.get_by_role("button", name="Release", exact=True).click()
+    await expect(page.locator(".queue li")).to_have_count(1)
+    assert [c.agent_id for c in stage.cases(State.PROBATION)] == [name]
+
+
+async def test_a_person_decides_on_a_phone(stage: Stage, viewer: Viewer) -> None:
+    """From the list to the case and back, with the thumb."""
+    await stage.severe("researcher-2")
+    stage.running = False
+    page = await viewer.open("queue", viewport=PHONE, has_touch=True)
+    await page.get_by_role("link", name="researcher-2").tap()
+    approve = page.get_by_role("button", name="Approve this plan")
+    box = await approve.bounding_box()
+    assert box is not None
+    assert box["height"] >= 40
+    assert box["y"] + box["height"] < PHONE["height"]  # without scrolling
+    await approve.tap()
+    await expect(page.get_by_text("Nothing waits for you")).to_be_visible()
+
+
+async def test_the_proof_of_a_cure_is_shown_as_it_grows(stage: Stage, viewer: Viewer) -> None:
+    """Fresh steps and odds, live, until it is resolved."""
+    page = await _on_probation(stage, viewer)
+    proof = page.locator(".panel", has_text="Is it cured?")
+    await expect(proof).to_contain_text("fresh step")
+    before = await proof.locator("header").inner_text()
+    stage.running = True
+    await expect(proof.locator("header")).not_to_have_text(before)
+    await expect(page.locator(".stepper .now")).to_contain_text("Resolved", timeout=20_000)
+    await expect(page.locator(".timeline")).to_contain_text("Cure proved")
+    await expect(page.locator(".ladder")).to_contain_text("Cured")
+
+
+async def _on_probation(stage: Stage, viewer: Viewer) -> Page:
+    stage.chaos.inject("coder-1", "tool_loop", "planner")
+    await stage.until(lambda: bool(stage.cases(State.PROBATION)))
+    (case,) = stage.cases(State.PROBATION)
+    await stage.until(lambda: _fresh(stage, case.id) > 0)
+    stage.running = False
+    return await viewer.open(f"incidents/{case.id}")
+
+
+def _fresh(stage: Stage, incident_id: str) -> int:
+    trial = stage.home.system.views.trial(incident_id)
+    return trial.fresh_steps if trial else 0
