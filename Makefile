@@ -6,6 +6,10 @@ ARGS      ?=
 TOOLS     := .venv-tools
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LOOPS     := src/immune/detection/compiled.py src/immune/intake/otlp/wire.py
+# npm's own stamp; where the machine has no npm, the one from PyPI in the environment serves
+MODULES   := node_modules/.package-lock.json
+WITH_NODE := PATH="$$PATH:$(abspath $(BIN))"
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -24,11 +28,12 @@ demo: $(INSTALLED) ## run the demo (ARGS="--help" shows its options)
 test: lint ## lint, then run the tests (ARGS go to pytest)
 	$(BIN)/pytest -q -n auto $(ARGS)
 
-lint: $(INSTALLED) ## ruff, mypy and the import contracts
+lint: $(INSTALLED) $(MODULES) ## ruff, mypy, the import contracts and the page's types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(WITH_NODE) node_modules/.bin/tsc -p tsconfig.json
 
 format: $(INSTALLED) ## sort imports and format the code in place
 	$(BIN)/ruff check --select I --fix .
@@ -40,14 +45,18 @@ lock: $(TOOLS)/bin/uv ## re-make requirements.lock (ARGS=--upgrade moves the pin
 	    $(ARGS) --output-file requirements.lock pyproject.toml
 
 clean: ## remove what the targets above have made
-	rm -rf $(VENV) $(TOOLS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+	rm -rf $(VENV) $(TOOLS) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
 	    .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is whole only when its stamp stands: an install that broke off is made again.
-$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
+$(INSTALLED): requirements.lock pyproject.toml hatch_build.py $(LOOPS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(MODULES): package.json package-lock.json | $(INSTALLED)
+	$(WITH_NODE) npm ci --silent
 	@touch $@
 
 $(BIN)/python:

@@ -1,4 +1,4 @@
-"""What all tests share: where a server is expected, a skipped test is a failure."""
+"""What all tests share: where all that tests need is installed, a skipped test is a failure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import structlog
+
+NEEDS = ("server", "browser", "compiled")
+"""Markers of tests that need what may be absent: a server, a browser, a C compiler."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,10 +30,10 @@ def _own_log() -> Generator[None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, Any, Any]:
-    """Under IMMUNE_CI, which installs every server, turn a skip for want of one into a failure."""
+    """Under IMMUNE_CI, which installs what `NEEDS` need, turn such a skip into a failure."""
     report = yield
-    needs_server = item.get_closest_marker("server") or item.get_closest_marker("browser")
-    if report.skipped and needs_server and os.environ.get("IMMUNE_CI"):
+    needy = any(item.get_closest_marker(marker) for marker in NEEDS)
+    if report.skipped and needy and os.environ.get("IMMUNE_CI"):
         report.outcome = "failed"
-        report.longrepr = f"skipped where all servers are installed: {report.longrepr}"
+        report.longrepr = f"skipped where all is installed: {report.longrepr}"
     return report

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -40,6 +41,9 @@ log = structlog.get_logger(__name__)
 
 SUBSIDING = (State.SUSPECTED, State.OBSERVED)
 """States of a case that ends when the evidence falls back by itself."""
+
+TOGETHER = 128
+"""Agents whose news are brought at the same time at the most."""
 
 
 class Admission:
@@ -77,18 +81,43 @@ class Admission:
         self._link = link
         self._news: deque[Finding | Subsided] = deque()
         """What was detected and not yet brought to its case."""
+        self._under_way = 0
+        """Fences that the brake will count, and that are being written."""
+        self._fleet = 0
+        """Active agents when the present batch of news was begun: a fence makes them no fewer."""
 
     async def take(self, observation: Observation) -> None:
         """Bring what was observed to its cases, after a look at what the fleet shares."""
         self._news.extend(_in_order(observation))
         await self._fleetwork.watch(self._clock.time(), observation.silences)
         while self._news:
+            await self._bring_together(self._next())
+
+    def _next(self) -> list[Finding | Subsided]:
+        """The next news, of different agents: one agent's are brought one after the other."""
+        batch: dict[str, Finding | Subsided] = {}
+        while self._news and len(batch) < TOGETHER and self._news[0].agent_id not in batch:
             news = self._news.popleft()
-            try:
-                await self._bring(news)
-            except (Transient, asyncio.CancelledError):
-                self._news.appendleft(news)  # it is said only once: the next round brings it
-                raise
+            batch[news.agent_id] = news
+        return list(batch.values())
+
+    async def _bring_together(self, batch: Sequence[Finding | Subsided]) -> None:
+        """Bring news of different agents at the same time: they share the wait for the disk."""
+        self._fleet = self.active_agents()
+        tasks = [asyncio.create_task(self._bring(news)) for news in batch]
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            raise
+        finally:
+            # it is said only once: the next round brings it
+            again = [news for news, task in zip(batch, tasks, strict=True) if _failed(task)]
+            self._news.extendleft(reversed(again))
+        for task in tasks:
+            task.result()
 
     async def _bring(self, news: Finding | Subsided) -> None:
         if isinstance(news, Subsided):
@@ -161,7 +190,7 @@ class Admission:
 
     async def _answer(self, incident: Incident, finding: Finding, diagnosis: Diagnosis) -> None:
         mode = self._modes.of(finding.agent_id, incident.agent_type)
-        brake = self._quarantine.brake(self._clock.time(), self.active_agents())
+        brake = self._quarantine.brake(self._clock.time(), self._fleet, self._under_way)
         event = triage.answer(finding, incident, diagnosis, mode, brake)
         events: list[e.AnyEvent] = [event]  # type: ignore[list-item]
         if isinstance(event, e.Confirmed) and event.enforce:
@@ -169,7 +198,13 @@ class Admission:
         if isinstance(event, e.FindingAdded) and triage.overturned(incident, diagnosis):
             plan = self._plan(incident, finding, diagnosis)
             events += [plan] if triage.replaces(incident, plan) else []
-        await self._casework.apply(incident.id, *events, exempt=triage.exempt_from_brake(finding))
+        exempt = triage.exempt_from_brake(finding)
+        counts = isinstance(event, e.Confirmed) and event.enforce and not exempt
+        self._under_way += counts
+        try:
+            await self._casework.apply(incident.id, *events, exempt=exempt)
+        finally:
+            self._under_way -= counts
         if isinstance(event, e.Confirmed):
             await self._keep_treatments(finding.agent_id)
         if isinstance(event, e.Braked):
@@ -217,7 +252,8 @@ class Admission:
 
     async def free_slots(self, now: float) -> None:
         """Give freed slots of the brake to the most severe of those it held back."""
-        room = self._quarantine.room(now, self.active_agents())
+        self._fleet = self.active_agents()
+        room = self._quarantine.room(now, self._fleet)
         if room <= 0:
             return
         held = [i for i in self._casework.open_incidents() if i.braked]
@@ -249,3 +285,8 @@ def _in_order(observation: Observation) -> list[Finding | Subsided]:
     older = [s for s in observation.subsided if s.at <= last.get(s.agent_id, s.at - 1.0)]
     newer = [s for s in observation.subsided if s not in older]
     return [*older, *sorted(observation.findings, key=lambda f: -f.severity), *newer]
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    """Whether the store or our end kept a task from bringing its news."""
+    return task.cancelled() or isinstance(task.exception(), Transient)

@@ -11,6 +11,7 @@ from immune.approvals import Approvals
 from immune.casework import Casework
 from immune.clock import Clock
 from immune.columns import Names
+from immune.departures import Departures
 from immune.desk import OperatorDesk
 from immune.detection import BaselineLearner, Sentinel
 from immune.detection.fleet import FleetWatch
@@ -67,12 +68,13 @@ def assemble(
     sentinel = Sentinel(learner, settings.detection, names)
     quarantine = QuarantineController(settings.brake)
     casework = Casework(workflow, quarantine, clock, supervisor)
+    watch = FleetWatch(settings.detection.rules.fleet, names)
     fleetwork = Fleetwork(
         casework=casework,
         workflow=workflow,
         learner=learner,
         sentinel=sentinel,
-        watch=FleetWatch(settings.detection.rules.fleet, names),
+        watch=watch,
         clock=clock,
     )
     probations = Probations(
@@ -154,6 +156,18 @@ def assemble(
         fleetwork=fleetwork,
         relay=relay,
         savings=savings,
+        departures=Departures(
+            collector=collector,
+            sentinel=sentinel,
+            watch=watch,
+            fleetwork=fleetwork,
+            casework=casework,
+            quarantine=quarantine,
+            modes=modes,
+            workflow=workflow,
+            clock=clock,
+            params=settings.intake,
+        ),
         link=link,
     )
     return System(

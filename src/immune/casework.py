@@ -2,7 +2,8 @@
 
 The incident, its timeline, its fence, its attempts and the wishes for the outbox are written
 together or not at all. The open incidents are kept in memory as they are in the store; only one
-event is applied at a time, so two decisions on one version cannot both win.
+event is applied to a subject at a time, so two decisions on one version cannot both win, and many
+subjects do not wait for one another's commits.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
@@ -48,7 +50,7 @@ class Casework:
         self._supervisor = supervisor
         self._quarantine = quarantine
         self._clock = clock
-        self._writing = asyncio.Lock()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._open: dict[str, Incident] = {}
         self._by_subject: dict[Subject, str] = {}
         self._ended: dict[str, float] = {}
@@ -115,7 +117,7 @@ class Casework:
         self, incident: Incident, event: e.Opened, effects: Sequence[AnyEffect] = ()
     ) -> Incident:
         """Write a new incident and the first line of its timeline."""
-        async with self._writing:
+        async with self._turn(incident.subject.name):
             async with self._unit() as unit:
                 await unit.save_incident(incident, 0)
                 line = await unit.append_event(incident, event, event.at)
@@ -138,7 +140,7 @@ class Casework:
         on. `treatment` is written along. `exempt` keeps a new fence out of the brake's count.
         Raises NotFound and IllegalEvent, having changed nothing.
         """
-        async with self._writing:
+        async with self._turn(self.get(incident_id).subject.name):
             incident = self.get(incident_id)
             if expected_version is not None and incident.version != expected_version:
                 raise StaleVersion(incident_id, expected_version, incident.version)
@@ -191,6 +193,13 @@ class Casework:
             log.info("overtaken", incident_id=incident_id, reason=str(overtaken))
             return None
 
+    def _turn(self, subject: str) -> asyncio.Lock:
+        """What whoever changes something of a subject holds meanwhile."""
+        turn = self._turns.get(subject)
+        if turn is None:
+            turn = self._turns[subject] = asyncio.Lock()
+        return turn
+
     @asynccontextmanager
     async def _unit(self) -> AsyncIterator[Unit]:
         """A unit of the store, whose health is shown."""
@@ -232,7 +241,7 @@ class Casework:
 
         A confirmation of a fence that was lifted meanwhile is left out: it would stand again.
         """
-        async with self._writing:
+        async with self._turn(fence.agent_id):
             standing = {known.id for known in self._quarantine.standing(fence.agent_id)}
             if fence.enforced_at is not None and fence.id not in standing:
                 return
@@ -245,7 +254,9 @@ class Casework:
 
     async def put_fences(self, fences: Sequence[Fence], pushes: Sequence[PushFence]) -> None:
         """Write holds of many agents, or their end, in one transaction with what it wishes for."""
-        async with self._writing:
+        async with AsyncExitStack() as turns:
+            for agent_id in sorted({fence.agent_id for fence in fences}):
+                await turns.enter_async_context(self._turn(agent_id))
             async with self._unit() as unit:
                 for fence in fences:
                     await unit.put_fence(fence)
@@ -263,7 +274,7 @@ class Casework:
 
     async def put_treatment(self, treatment: Treatment, *effects: AnyEffect) -> None:
         """Write a treatment's new state."""
-        async with self._writing:
+        async with self._turn(treatment.agent_id):
             async with self._unit() as unit:
                 await unit.put_treatment(treatment)
                 await unit.add_effects(effects, self._clock.time())
@@ -273,7 +284,7 @@ class Casework:
 
     async def wish(self, *effects: AnyEffect) -> None:
         """Add to the outbox outside an incident's step."""
-        async with self._writing, self._unit() as unit:
+        async with self._unit() as unit:
             await unit.add_effects(effects, self._clock.time())
         self.outbox_grew.set()
 

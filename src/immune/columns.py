@@ -28,12 +28,26 @@ KINDS: tuple[Kind, ...] = (Kind.CALL, Kind.RUN)
 KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
 
 
-class Interner:
-    """Strings to small integers and back. Code 0 is the empty string: unknown."""
+FACTS_MAX = 500_000
+"""Facts kept apart; a sender that makes up a new model each time has none of the further ones
+told."""
 
-    def __init__(self, strings: Iterable[str] = ()) -> None:
+
+class Interner:
+    """Strings to small integers and back. Code 0 is the empty string: unknown.
+
+    Beyond `limit` strings a new one is unknown as well. Codes of strings that are gone are given to
+    new ones, once `reuse` says that nobody refers to them any more.
+    """
+
+    def __init__(self, strings: Iterable[str] = (), limit: int | None = None) -> None:
         self._codes: dict[str, int] = {"": 0}
         self._strings: list[str] = [""]
+        self._limit = limit
+        self._free: list[int] = []
+        self._reused: set[int] = set()
+        self.aliases: dict[str, str] = {}
+        """Strings that stand for another; changed by `alias` alone."""
         for text in strings:
             self.code(text)
 
@@ -46,9 +60,59 @@ class Interner:
             return 0
         code = self._codes.get(text)
         if code is None:
-            code = self._codes[text] = len(self._strings)
-            self._strings.append(text)
+            name = self.aliases.get(text)
+            code = self._new(text) if name is None else self.code(name)
+            if code:
+                self._codes[text] = code
         return code
+
+    def _new(self, text: str) -> int:
+        if self._free:
+            code = self._free.pop()
+            self._strings[code] = text
+            self._reused.add(code)
+            return code
+        if self._limit is not None and len(self._strings) > self._limit:
+            return 0
+        self._strings.append(text)
+        return len(self._strings) - 1
+
+    def alias(self, text: str, name: str) -> None:
+        """From now on `text`, which has no code of its own, stands for `name`."""
+        self.aliases[text] = name
+        self._codes.pop(text, None)
+
+    def free(self, code: int) -> None:
+        """Forget the string of `code`: the next time it comes it gets another code.
+
+        `text` still tells it until the code is given out again.
+        """
+        name = self._strings[code]
+        self._codes.pop(name, None)
+        for text, known in self.aliases.items():
+            if known == name:
+                self._codes.pop(text, None)
+
+    def reuse(self, codes: Iterable[int]) -> None:
+        """Give these codes, which were freed, to new strings from now on."""
+        self._free.extend(codes)
+
+    def take_reused(self) -> set[int]:
+        """Return the codes that were given out again since the last time this was asked: for the
+        one who keeps something by code."""
+        reused, self._reused = self._reused, set()
+        return reused
+
+    def codes(self, texts: Sequence[str | None]) -> Int32:
+        """Return the codes of many texts, giving those that are new one."""
+        found = list(map(self._codes.get, texts))
+        if None in found:
+            found = [self.code(text) for text in texts]
+        return np.array(found, np.int32)
+
+    def unknown(self, texts: Iterable[str | None]) -> set[str]:
+        """Return those of `texts` that have no code yet."""
+        return {text for text in set(texts) if text is not None and text not in self._codes}
 
     def find(self, text: str) -> int | None:
         """Return the code of `text`, or None where it has none."""
@@ -64,7 +128,7 @@ class Names:
     """The interners that columns refer to; one set for a running system."""
 
     agents: Interner = field(default_factory=Interner)
-    facts: Interner = field(default_factory=Interner)
+    facts: Interner = field(default_factory=lambda: Interner(limit=FACTS_MAX))
     """Agent types, models, providers, prompt hashes, tools, error types."""
 
 

@@ -43,6 +43,7 @@ class OperatorDesk:
     def __init__(self, system: ImmuneSystemOrchestrator) -> None:
         self._system = system
         self.lockdowns = Lockdowns(system)
+        self.departures = system.departures
 
     async def approve(
         self,
@@ -135,6 +136,8 @@ class OperatorDesk:
         elif moved.state is State.PROBATION:
             system.sentinel.forget(moved.agent_id)
             system.probations.begin(moved)
+        elif verdict is e.Verdict.FALSE_ALARM:
+            system.sentinel.accept(moved.agent_id, moved.opened_at)
         await self._label(incident, cause)
         return moved
 

@@ -207,7 +207,10 @@ class Fleetwork:
         if self._casework.open_about(BRAKE) is not None:
             return
         text = f"the brake holds: {event.why}; further sick agents are not quarantined"
-        await self._open_case(BRAKE, event.at, text)
+        try:
+            await self._open_case(BRAKE, event.at, text)
+        except IllegalEvent:
+            return  # another case, held back in the same moment, has said so
 
     async def brake_released(self, now: float) -> None:
         """Nobody is held back any more."""

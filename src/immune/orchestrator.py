@@ -14,6 +14,7 @@ from immune.approvals import Approvals
 from immune.casework import Casework
 from immune.clock import Clock
 from immune.columns import VitalColumns
+from immune.departures import Departures
 from immune.detection import BaselineLearner, Sentinel
 from immune.diagnosis.diagnostician import Diagnostician
 from immune.fleetwork import Fleetwork
@@ -37,6 +38,9 @@ log = structlog.get_logger(__name__)
 
 SWEEP_S = 1.0
 HOUSEKEEPING_S = 60.0
+GATHER_S = 0.02
+"""Seconds that arrivals are gathered before they are scored: a batch of a few vitals costs nearly
+as much as one of a few hundred."""
 AWAY_S = 10.0
 """Seconds between two looks at the timers from which on it is us who were away: the machine was
 suspended, or the process held up."""
@@ -68,6 +72,7 @@ class ImmuneSystemOrchestrator:
         fleetwork: Fleetwork,
         relay: OutboxRelay,
         savings: Savings,
+        departures: Departures,
         link: AgentLink,
     ) -> None:
         self.settings = settings
@@ -90,6 +95,7 @@ class ImmuneSystemOrchestrator:
         self.fleetwork = fleetwork
         self.relay = relay
         self.savings = savings
+        self.departures = departures
         self.link = link
         supervisor.on_change = self._degraded
         self._grace_until = 0.0
@@ -107,6 +113,7 @@ class ImmuneSystemOrchestrator:
         """Take up the run where it was: fences first, then the cases, then what was learned."""
         # lifted ones too: those of the last hour count for the brake
         self.quarantine.load(await self.workflow.fences(standing_only=False))
+        await self.departures.load()
         agents = await self.savings.load()
         if (labels := await self.workflow.setting("labels")) is not None:
             self.diagnostician.load(labels.encode())
@@ -159,8 +166,8 @@ class ImmuneSystemOrchestrator:
 
     async def _absorb_when_arrived(self) -> None:
         await self.collector.arrived.wait()
+        await self.clock.sleep(GATHER_S)  # lets requests through, too
         await self.absorb()
-        await self.clock.sleep(0.0)  # let requests through between two batches
 
     async def _tick_on_time(self) -> None:
         await self.clock.sleep(self.settings.tick_s)
@@ -201,6 +208,7 @@ class ImmuneSystemOrchestrator:
             await self.admission.take(observation)
         finally:
             await self.probations.feed(columns)
+        await self.departures.make_room()
         return len(columns)
 
     async def recall(self, columns: VitalColumns) -> None:
@@ -232,6 +240,7 @@ class ImmuneSystemOrchestrator:
         if now >= self._next_housekeeping:
             self._next_housekeeping = now + HOUSEKEEPING_S
             await self.supervisor.round("retention", self._sweep_telemetry)
+            await self.departures.retire_silent()
 
     def _notice_absence(self, now: float) -> None:
         """Where time passed without us, begin as after a restart: nobody was silent but we."""

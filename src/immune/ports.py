@@ -157,6 +157,9 @@ class WorkflowStore(Protocol):
 
     async def put_agents(self, rows: Sequence[AgentRow]) -> None: ...
 
+    async def drop_agents(self, agent_ids: Sequence[str]) -> None:
+        """Remove these agents' rows and baselines; what happened to them stays."""
+
     async def baselines(self) -> list[BaselineRow]: ...
 
     async def put_baselines(self, rows: Sequence[BaselineRow]) -> None: ...

@@ -108,9 +108,12 @@ class QuarantineController:
         hourly = max(p.hourly_at_least, int(p.hourly_share * active_agents))
         return min(at_once, hourly - len(self._orders))
 
-    def brake(self, now: float, active_agents: int) -> str:
-        """Why the brake holds, in words; empty where one more fence may be raised."""
-        if self.room(now, active_agents) > 0:
+    def brake(self, now: float, active_agents: int, under_way: int = 0) -> str:
+        """Why the brake holds, in words; empty where one more fence may be raised.
+
+        `under_way` are fences that were decided on and are being written.
+        """
+        if self.room(now, active_agents) > under_way:
             return ""
         return (
             f"{self._counted} of {active_agents} active agents are fenced, "

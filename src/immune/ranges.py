@@ -85,6 +85,8 @@ RANGES: dict[str, Range] = {
         batch_rows=Range(1, 100_000_000),
         order_s=Range(0, DAY_S),
         active_s=SECONDS,
+        agents_max=Range(1, 10_000_000),
+        retire_after_s=SECONDS,
     ),
     **_group("cases", approval_deadline_s=SECONDS, stale_s=SECONDS, stay_well_s=SECONDS),
     **_group(
@@ -192,6 +194,9 @@ RANGES: dict[str, Range] = {
         cycle_max=Range(1, 64),
         pause_s=SECONDS,
         slow_s=SECONDS,
+        back_off_s=WAIT,
+        back_off_growth=TIMES,
+        back_off_steps=COUNT,
         severity_floor=SEVERITY,
     ),
     **_group(
@@ -203,6 +208,18 @@ RANGES: dict[str, Range] = {
         silent_min_s=WAIT,
         delivery_factor=Range(0, 1000),
         memory=SAMPLES,
+        pause_slack_s=WAIT,
+    ),
+    **_group(
+        "detection.rules.drift",
+        times=Range(1, 1000, above=True),
+        errors=SIGMAS,
+        anchor_s=SECONDS,
+        recent_s=SECONDS,
+        recent_samples=SAMPLES,
+        young_s=SECONDS,
+        pause_s=SECONDS,
+        every_s=SECONDS,
     ),
     **_group(
         "detection.rules.facts",

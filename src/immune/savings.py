@@ -71,7 +71,9 @@ class Savings:
             self._unsaved = deque(self._learner.dirty())
             share = 1.0 if everything else min(PART_S / self.checkpoint_s, 1.0)
             self._part = math.ceil(len(self._unsaved) * share)
-        part = [self._unsaved.popleft() for _ in range(min(self._part, len(self._unsaved)))]
+        turn = [self._unsaved.popleft() for _ in range(min(self._part, len(self._unsaved)))]
+        find = self._collector.names.agents.find
+        part = [agent_id for agent_id in turn if find(agent_id) is not None]  # others were retired
         await self._workflow.put_baselines(
             [
                 BaselineRow(agent_id, kind, now, blob)

@@ -46,6 +46,9 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     directory: str = "immune-data"
     """Folder of both SQLite files, made when missing."""
+    workflow_url: str = ""
+    """Database of the workflow, such as ``postgresql://user@host/immune``; empty: an SQLite file in
+    the folder, which is enough for one machine."""
     raw_hours: float = 24.0
     """How long raw vitals are kept, hours."""
     raw_bytes: int = 4 * 1024**3
@@ -77,6 +80,12 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stored only."""
     active_s: float = 300.0
     """An agent counts as active for so long after its last step."""
+    agents_max: int = 100_000
+    """Agents of which something is kept in memory; past it those unseen for longest are retired. It
+    bounds what an exporter costs that makes up a new id for each step."""
+    retire_after_s: float = 7 * 86_400.0
+    """An agent unseen for so long is retired, seconds: nothing of it stays in memory, its history
+    is kept, and it is back, learning anew, with its next vital."""
 
 
 class CaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,9 @@ agent's previous step filled in. The collector judges nothing.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +21,18 @@ from immune.ports import AgentRow, TelemetryStore
 from immune.settings import IntakeSettings
 from immune.supervisor import Supervisor
 from immune.vitals import Metric
+
+LIMBO_S = 2.5
+"""Seconds for which a retired agent's code is nobody's: all who look once a second see that."""
+
+
+class _Limbo(NamedTuple):
+    """Codes of retired agents."""
+
+    number: int
+    """The latest batch that may refer to them."""
+    until: float
+    codes: list[int]
 
 
 class TelemetryCollector:
@@ -37,13 +51,20 @@ class TelemetryCollector:
         self._clock = clock
         self._params = params
         self._supervisor = supervisor
-        self._queue: deque[VitalColumns] = deque()
+        self._queue: deque[tuple[int, VitalColumns]] = deque()
         self._queued = 0
         self._pending = 0
         self.arrived = asyncio.Event()
         self._last_at: Float64 = np.full((256, 2), -np.inf)
         self._seen: Float64 = np.zeros((256, 2))
         self._facts: Int32 = np.zeros((256, 3), np.int32)
+        self._begun = 0
+        self._under_way: set[int] = set()
+        """Batches that somebody may still look into, by number: their codes mean what they did."""
+        self._handed: list[int] = []
+        self._limbo: deque[_Limbo] = deque()
+        self.retired: Counter[str] = Counter()
+        """Agents of which nothing is known any more, by why."""
         self.accepted = 0
         """Vitals taken in since the start, those sent again among them."""
         self.late = 0
@@ -59,17 +80,24 @@ class TelemetryCollector:
         if waiting and waiting + len(columns) > self._params.queue_rows:
             raise QueueFull(f"{waiting} vitals wait to be scored", retry_after_s=1.0)
         self._pending += len(columns)
+        self._begun += 1
+        number = self._begun
+        self._under_way.add(number)
         try:
             with self._supervisor.watching("telemetry store"):
                 new = await self._store.append(columns)
+        except BaseException:
+            self._under_way.discard(number)
+            raise
         finally:
             self._pending -= len(columns)
         self.accepted += len(columns)
         if new is not None:
             columns = columns.take(new)
         if not len(columns):
+            self._under_way.discard(number)
             return
-        self._queue.append(columns)
+        self._queue.append((number, columns))
         self._queued += len(columns)
         self.arrived.set()
 
@@ -80,17 +108,25 @@ class TelemetryCollector:
 
     def drain(self) -> VitalColumns | None:
         """Return the next batch in order of `at`, or None where nothing waits."""
+        self._under_way.difference_update(self._handed)  # who asks for more is done with those
+        self._handed.clear()
+        self._let_reuse()
         taken: list[VitalColumns] = []
         rows = 0
-        while self._queue and (not taken or rows + len(self._queue[0]) <= self._params.batch_rows):
-            taken.append(self._queue.popleft())
-            rows += len(taken[-1])
+        batch_rows = self._params.batch_rows
+        while self._queue and (not taken or rows + len(self._queue[0][1]) <= batch_rows):
+            number, columns = self._queue.popleft()
+            self._handed.append(number)
+            taken.append(columns)
+            rows += len(columns)
         self._queued -= rows
         if not self._queue:
             self.arrived.clear()
         if not taken:
             return None
-        return self.in_order(concat(taken))
+        batch = concat(taken)
+        self._welcome_back(batch)
+        return self.in_order(batch)
 
     def in_order(self, columns: VitalColumns) -> VitalColumns | None:
         """Sort by time, drop what is too late to score, fill in the intervals."""
@@ -140,6 +176,48 @@ class TelemetryCollector:
         self._last_at = np.concatenate([self._last_at, np.full((extra, 2), -np.inf)])
         self._seen = np.concatenate([self._seen, np.zeros((extra, 2))])
         self._facts = np.concatenate([self._facts, np.zeros((extra, 3), np.int32)])
+
+    # --- who is gone -------------------------------------------------------------------------
+
+    @property
+    def tracked(self) -> int:
+        """Agents of which something is known."""
+        return int(np.count_nonzero(self._seen[:, 1]))
+
+    def longest_unseen(self) -> Int32:
+        """Codes of all agents that are known, the one unseen for longest first."""
+        known = self.known()
+        return known[np.argsort(self._seen[known, 1], kind="stable")]
+
+    def unseen_since(self, at: float) -> Int32:
+        """Codes of the agents not seen since `at`, epoch seconds."""
+        last = self._seen[:, 1]
+        return np.flatnonzero((last > 0) & (last < at)).astype(np.int32)
+
+    def retire(self, codes: Sequence[int], why: str) -> None:
+        """Forget these agents; their codes go to others when nobody refers to them any more."""
+        for code in codes:
+            self.names.agents.free(code)
+        places = np.array(codes, np.intp)
+        self._last_at[places] = -np.inf
+        self._seen[places] = 0
+        self._facts[places] = 0
+        self._limbo.append(_Limbo(self._begun, self._clock.monotonic() + LIMBO_S, list(codes)))
+        self.retired[why] += len(codes)
+
+    def _let_reuse(self) -> None:
+        now = self._clock.monotonic()
+        oldest = min(self._under_way, default=self._begun + 1)
+        while self._limbo and self._limbo[0].until <= now and self._limbo[0].number < oldest:
+            self.names.agents.reuse(self._limbo.popleft().codes)
+
+    def _welcome_back(self, batch: VitalColumns) -> None:
+        """Whoever was retired while vitals of its were on their way is there again."""
+        agents = self.names.agents
+        for limbo in self._limbo:
+            for code in np.intersect1d(limbo.codes, batch.agent).tolist():
+                fresh = np.int32(agents.code(agents.text(code)))
+                batch.agent = np.where(batch.agent == code, fresh, batch.agent)
 
     # --- who is there ------------------------------------------------------------------------
 

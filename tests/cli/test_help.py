@@ -12,9 +12,10 @@ from tests.cli.conftest import Run
 
 VERBS = [
     "demo", "serve", "simulate", "replay", "backtest", "status", "doctor", "agents", "incidents",
-    "approve", "reject", "heal-now", "quarantine", "release", "mode", "chaos", "bench", "settings",
+    "approve", "reject", "heal-now", "quarantine", "release", "mode", "chaos", "backup", "restore",
+    "migrate", "bench", "settings",
 ]  # fmt: skip
-PANELS = ["Run", "Real data", "Operate a running server", "Measure", "Settings"]
+PANELS = ["Run", "Real data", "Operate a running server", "Keep its data", "Measure", "Settings"]
 
 
 def test_the_help_groups_the_verbs(run: Run) -> None:

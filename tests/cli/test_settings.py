@@ -39,6 +39,15 @@ def test_the_secret_is_not_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     assert "(set)" in _line(out, "notify.webhook_secret")
 
 
+def test_a_databases_password_is_not_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of its address is."""
+    url = "postgresql://immune:hunter2@db.local/immune"
+    monkeypatch.setenv("IMMUNE_STORE__WORKFLOW_URL", url)
+    _, out, _ = run("settings")
+    assert "hunter2" not in out
+    assert "postgresql://immune:***@db.local/immune" in _line(out, "store.workflow_url")
+
+
 def test_a_wrong_setting_is_named_with_its_origin(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

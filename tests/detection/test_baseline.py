@@ -131,6 +131,34 @@ def test_a_sick_minority_does_not_set_the_prior() -> None:
     assert var == pytest.approx(1, abs=0.3)
 
 
+@pytest.mark.parametrize("metric", [Metric.LATENCY_MS, Metric.OUTPUT_TOKENS, Metric.RETRIES])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("from_birth", [True, False])
+def test_three_in_ten_sick_peers_leave_the_prior_as_it_was(
+    metric: Metric, seed: int, from_birth: bool
+) -> None:
+    """Six times as slow, as wordy, or failing three steps in four, from birth on or half-way: mean,
+    spread and autocorrelation that a newcomer borrows are about those of the healthy."""
+    priors = []
+    for sick in (0, 6):
+        watch = Watch(20, seed=seed)
+        watch.work.retry_rate[:] = 0.05
+        watch.run(0 if from_birth else 20)
+        watch.work.factors[:sick, :3] = 6.0
+        watch.work.retry_rate[:sick] = 0.75
+        watch.run(40 if from_birth else 20)
+        watch.learner.refresh_priors()
+        row = watch.learner.stream(watch.work.ids[19], Kind.RUN)
+        assert row is not None
+        priors.append(watch.learner.kernel.block[row, AT["prior_mean"] :, metric].copy())
+    healthy, mixed = priors
+    apart = 0.03 if metric is Metric.RETRIES else 0.15
+    assert mixed[0] == pytest.approx(healthy[0], abs=apart)
+    assert mixed[1] >= 0.5 * healthy[1]
+    assert mixed[2] == pytest.approx(healthy[2], rel=0.4)
+    assert mixed[4] == pytest.approx(healthy[4], abs=0.2)
+
+
 def test_peers_of_another_type_lend_no_mean() -> None:
     """Types differ by what they do: the prior of a type is its own once it has three."""
     names = Names()

@@ -158,3 +158,25 @@ def test_what_is_sure_is_less_than_what_is_seen() -> None:
     thin, thick = effect("latency_ms", 4), effect("latency_ms", 4)
     thin = MetricEffect("latency_ms", 4.0, 1.0, 4.0, evidence=5.0, affected=True)
     assert 1 < at_least((thin,))[0].ratio < at_least((thick,))[0].ratio < 4
+
+
+def test_a_value_as_good_as_zero_is_told_in_plain_numbers() -> None:
+    """A metric that was next to nothing gives a ratio that can be stored, not numpy's own float."""
+    normal, watch = learned()
+    values = window(watch, 0, 20)
+    values[:, Metric.TOOL_CALLS] = 0
+    effects = effects_since(values, normal, PARAMS)
+    assert {type(effect.ratio) for effect in effects} == {float}
+
+
+def test_few_samples_are_not_believed_to_the_last() -> None:
+    """The luck of eight steps is taken back in part; that of forty hardly."""
+    normal, watch = learned()
+    watch.work.factors[:, Metric.LATENCY_MS] = 8.0
+    values = window(watch, 0, 40)
+    log_of = {}
+    for steps in (2, 40):
+        told = effects_since(values[:steps], normal, PARAMS)[Metric.LATENCY_MS].ratio
+        plain = np.log1p(values[:steps, Metric.LATENCY_MS]).mean() - normal.centre[0]
+        log_of[steps] = np.log(told) / plain
+    assert 0.5 < log_of[2] < log_of[40] < 1.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from immune.columns import CallColumns
+from immune.columns import CallColumns, VitalColumns
 from immune.detection import DetectionParams, Finding, Source, Subsided, Tier
 from immune.detection.episodes import Episode, Level
 from immune.detection.params import Budgets, EpisodeParams
@@ -16,7 +16,7 @@ from immune.detection.rule_params import Limits, RuleParams
 from immune.detection.thresholds import thresholds
 from immune.errors import InvalidInput
 from immune.vitals import Kind, Metric
-from tests.detection.workload import Watch
+from tests.detection.workload import Watch, columns
 
 LATENCY, INPUT, OUTPUT, TOOLS = (
     Metric.LATENCY_MS,
@@ -330,6 +330,38 @@ def test_silence_suspects_and_ends_with_the_return() -> None:
     assert watch.sentinel.sweep(stopped + 41).findings == []
     subsided = [s for o in watch.observations(10) for s in o.subsided]
     assert [s.agent_id for s in subsided] == [watch.work.ids[0]]
+
+
+def test_what_the_rules_have_learned_survives_a_restart() -> None:
+    """An agent that died while we were down is missed by its old rhythm, and a loop that a person
+    called a false alarm stays one."""
+    watch = Watch(3, seed=17)
+    watch.run(60)
+    agent, code = watch.work.ids[0], int(watch.work.codes[0])
+    last = float(watch.work.at.max())
+    (told,) = watch.sentinel.observe(looping(watch, code, last + 1)).findings
+    watch.sentinel.accept(agent, told.at)
+    other = Watch(3, seed=17)
+    other.learner.load(watch.learner.save(watch.work.ids))
+    assert other.sentinel.observe(looping(other, code, last + 60)).findings == []
+    now = last + 500.0
+    assert [f.agent_id for f in other.sentinel.sweep(now).findings] == [agent]
+    assert {f.agent_id for f in other.sentinel.sweep(now + 60).findings} == set(watch.work.ids[1:])
+
+
+def looping(watch: Watch, code: int, at: float) -> VitalColumns:
+    """One step of an agent that makes the same call twelve times."""
+    step = columns([code], np.array([at]), watch.work.values()[:1])
+    tool = watch.work.names.facts.code("search")
+    n = 12
+    step.calls = CallColumns(
+        np.zeros(n, np.int32),
+        np.full(n, tool, np.int32),
+        np.full(n, 7, np.uint64),
+        np.full(n, 7, np.uint64),
+        np.ones(n, np.bool_),
+    )
+    return step
 
 
 def test_the_fenced_are_not_silent() -> None:

@@ -22,7 +22,8 @@ INFECTIONS = ("spike", "tokens", "loop", "retries", "drift", "memory", "meltdown
 
 class Herd:
     """n agents of one step a second. `worse` multiplies their metrics; chances are of retries and
-    errors. Agent i is of provider i // 3 % providers and of type i % types."""
+    errors. Agent i is of provider i // 3 % providers and of type i % types, and uses its two tools.
+    """
 
     def __init__(self, n: int = 15, *, seed: int, providers: int = 3, types: int = 3) -> None:
         rng = self.rng = np.random.default_rng(seed)
@@ -38,6 +39,7 @@ class Herd:
         self.type = np.arange(n) % types
         self.prompt = self._facts("prompt", self.type)
         self.model = self._facts("model", self.provider)
+        self.tools = self._facts("tool", np.repeat(self.type, 2) * 2 + np.tile([0, 1], n))
         self.usual = np.exp(rng.normal([6.5, 7, 5.5], 0.3, (n, 3)))
         self.spread = rng.uniform(0.3, 0.5, (n, 3))
         self.worse = np.ones((n, 5))
@@ -91,10 +93,9 @@ class Herd:
         here = np.flatnonzero(~self.away)
         at = np.full(len(here), self.now)
         row = np.repeat(np.arange(len(here), dtype=np.int32), 2)
-        tool = self._facts("tool", np.repeat(self.type[here], 2) * 2 + np.tile([0, 1], len(here)))
         calls = CallColumns(
             row,
-            tool,
+            self.tools.reshape(-1, 2)[here].reshape(-1),
             rng.integers(1, 2**60, len(row)).astype(np.uint64),
             rng.integers(1, 2**60, len(row)).astype(np.uint64),
             np.ones(len(row), np.bool_),

@@ -88,6 +88,56 @@ def test_the_sick_within_an_outage_are_not_explained_by_it(seed: int, infection:
     assert len(single - herd.ids(sick)) <= 1
 
 
+def regrouped(n: int, dimension: str, seed: int) -> tuple[Herd, list[int]]:
+    """A calm fleet in which six in ten have one provider, model, tool or type in common, and next
+    to nothing else; and those agents."""
+    herd = Herd(n, seed=seed, providers=4, types=4)
+    chosen = herd.rng.permutation(n) < 0.6 * n
+    wide = np.where(chosen, 0, 1)
+    code = herd.names.facts.code
+    herd.model = np.array([code(f"model{i}") for i in herd.rng.integers(4, size=n)], np.int32)
+    herd.tools[:] = np.tile([code("search"), code("read")], n)
+    if dimension == "provider":
+        herd.provider = wide
+    elif dimension == "model":
+        herd.model = np.array([code(f"model{i}") for i in wide], np.int32)
+    elif dimension == "tool":
+        herd.tools[::2][chosen] = code("tool0")
+    else:
+        herd.type = wide
+    assert herd.run(CALM_TICKS)[1] == []
+    return herd, np.flatnonzero(chosen).tolist()
+
+
+@pytest.mark.parametrize("dimension", ["provider", "model", "tool", "agent_type"])
+@pytest.mark.parametrize("n", [100, 2000])
+def test_what_they_have_in_common_is_named_and_the_sick_among_them_are_not_excused(
+    n: int, dimension: str
+) -> None:
+    """An outage of six agents in ten is one finding about what only they share; one in ten of them
+    burns tokens besides, and each of these is told as sick by itself."""
+    herd, hit = regrouped(n, dimension, seed=60)
+    sick = hit[::10]
+    herd.outage(hit)
+    for agent in sick:
+        herd.worse[agent, [INPUT, OUTPUT]] = herd.rng.uniform(4, 8)
+    single: set[str] = set()
+    found: list[FleetFinding] = []
+    for _ in range(24):
+        quarantines, news = herd.tick()
+        found += news
+        single |= {q.agent_id for q in quarantines if not explained(herd, q)}
+    (outage,) = found
+    name = {"agent_type": "type0"}.get(dimension, f"{dimension}0")
+    assert (outage.kind, outage.dimension, outage.name) == ("outage", dimension, name)
+    assert outage.at - CALM_TICKS - 1e6 <= 7
+    well = herd.ids(range(n)) - herd.ids(hit)
+    assert not well & set(herd.watch.members_of(outage))
+    assert len(herd.ids(hit) - set(herd.watch.members_of(outage))) <= 0.02 * n
+    assert len(herd.ids(sick) & single) >= 0.95 * len(sick)
+    assert len(single - herd.ids(sick)) <= 0.02 * n
+
+
 def test_a_much_larger_change_is_not_explained() -> None:
     """An agent that is thirty times slower in an outage of six times is sick itself."""
     herd = calm(40)

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from immune.detection.agent_set import AgentSet
 from immune.detection.change import PARTS, Typical
 from immune.detection.findings import Facts, Finding, MetricEffect, Source, Tier
 from immune.detection.fleet_case import Case, FleetFinding, FleetKind, explained, own_part
@@ -33,7 +34,7 @@ def case(kind: FleetKind, at: float = 100.0, **times: float) -> Case:
     )
     affected = np.array([part in times for part in PARTS])
     size = np.array([math.log(times.get(part, 1.0)) for part in PARTS])
-    return Case(finding, {1}, {1}, Typical(affected, size), at)
+    return Case(finding, AgentSet([1]), AgentSet([1]), Typical(affected, size), at)
 
 
 def single(onset_at: float = 105.0, told: bool = False, **times: float) -> Finding:

@@ -113,6 +113,82 @@ def test_back_off_within_a_step_is_no_loop() -> None:
     assert watch([step(300, *[call("fetch", ok=False)] * 12, latency_ms=240_000.0)]) == []
 
 
+@pytest.mark.parametrize("growth", [1.15, 1.3, 2.0])
+def test_waits_that_grow_are_a_plan_and_no_loop(growth: float) -> None:
+    """Retries that wait a little longer each time are told neither early nor late."""
+    waits = 0.3 * growth ** np.arange(24)
+    at = np.cumsum(waits[waits < 60])
+    assert watch([step(float(t), call("fetch"), latency_ms=10.0) for t in at]) == []
+
+
+def test_a_loop_with_uneven_steps_is_still_told() -> None:
+    """That one step takes longer than the last is chance; a loop does not wait between them."""
+    rng = np.random.default_rng(4)
+    for _ in range(200):
+        took = rng.lognormal(0, 0.5, 12)
+        at = np.cumsum(took + rng.uniform(0, 0.1, 12))
+        loop = [
+            step(float(t), call("search"), latency_ms=1000 * float(s))
+            for t, s in zip(at, took, strict=True)
+        ]
+        assert len(watch(loop)) == 1
+
+
+PATTERNS = ("polling", "waiting", "pages", "back-off", "compaction", "progress", "work")
+
+
+def benign(pattern: str, rng: np.random.Generator) -> tuple[list[ToolCall], list[float]]:
+    """A healthy stretch of work: its calls, and the idle seconds before each."""
+    n = int(rng.integers(5, 60))
+    if pattern == "polling":  # at a steady slow pace
+        return [call("status")] * n, [float(rng.uniform(5, 60)) * 1.001] * n
+    if pattern == "waiting":  # fast, but each answer is another one
+        return [call("status", result=i + 1) for i in range(n)], [0.1] * n
+    if pattern == "pages":
+        return [call("list", args=i + 1, result=7) for i in range(n)], [0.1] * n
+    if pattern == "back-off":
+        waits = float(rng.uniform(0.3, 2)) * float(rng.uniform(1.15, 3)) ** np.arange(n)
+        kept = waits[waits < 120].tolist()
+        return [call("fetch", ok=False)] * len(kept), kept
+    if pattern == "compaction":  # reads the same again after each pause in which it sums up
+        part = int(rng.integers(1, 9))
+        again = [call("read")] * part
+        return again * 4, [float(rng.uniform(8, 90)), *[0.2] * (part - 1)] * 4
+    if pattern == "progress":  # edit, test, edit, test
+        calls = [call("edit", args=i + 2) if i % 2 else call("test", result=i) for i in range(n)]
+        return calls, [0.2] * n
+    tools = [call(f"tool{t}", args=int(a) + 1) for t, a in rng.integers(0, 4, (n, 2))]
+    return tools, rng.exponential(1.0, n).tolist()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_thousands_of_healthy_calls_raise_nothing(seed: int) -> None:
+    """Polls, waits, pages, back-offs and compactions in any order, and between them other work."""
+    rng = np.random.default_rng(seed)
+    now, vitals = 0.0, list[Vital]()
+    while len(vitals) < 3000:
+        for pattern in ("work", PATTERNS[int(rng.integers(len(PATTERNS)))]):
+            for one, idle_s in zip(*benign(pattern, rng), strict=True):
+                took = float(rng.lognormal(-1, 0.5))
+                now += idle_s + took
+                vitals.append(step(now, one, latency_ms=1000 * took))
+    names = Names()
+    rule = Repetition(RepetitionParams(), names)
+    assert [h for part in cut(vitals, rng) for h in rule.observe(batch(names, part))] == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 40), st.sampled_from([0.0, 0.3, 1.0]))
+def test_a_loop_within_healthy_work_is_told_within_ten_repeats(
+    cycle: int, before: int, idle_s: float
+) -> None:
+    """Whatever was done before it, the tenth time round is the last."""
+    work = [call("list", args=i + 9) for i in range(before)]
+    loop = [call(f"tool{i}") for i in range(cycle)] * 10
+    vitals = [step(t * (0.5 + idle_s), one, latency_ms=500.0) for t, one in enumerate(work + loop)]
+    assert len(watch(vitals, one_by_one=True)) == 1
+
+
 def test_sessions_are_kept_apart() -> None:
     """Many sessions that begin with the same call are no loop of the agent."""
     greetings = [step(t * 0.1, call("menu"), session_id=f"s{t}") for t in range(40)]
@@ -134,13 +210,35 @@ def test_the_count_begins_anew_after_healing() -> None:
     assert rule.observe(batch(names, [step(t, call("search")) for t in range(9, 18)])) == []
 
 
-def test_what_a_person_accepts_is_told_only_from_twice_that() -> None:
-    """After somebody called ten repeats normal, nineteen are not told, and twenty are."""
+def ping_pong(rounds: int, at: float) -> list[Vital]:
+    return [step(at + t, call("open" if t % 2 else "close")) for t in range(2 * rounds)]
+
+
+def test_what_a_person_accepts_is_told_no_more() -> None:
+    """A ping-pong that somebody called normal stays so, wherever it begins; another loop is told,
+    also after a restart."""
     names = Names()
     rule = Repetition(RepetitionParams(), names)
-    rule.accept(names.agents.code("a"), 10)
-    assert rule.observe(batch(names, [step(0, *[call("search")] * 19)])) == []
-    assert len(rule.observe(batch(names, [step(1, call("search"))]))) == 1
+    agent = names.agents.code("a")
+    assert len(rule.observe(batch(names, ping_pong(11, 0)))) == 1
+    rule.accept(agent, START)
+    later = Names()
+    later.facts.code("names have other codes in another process")
+    restarted = Repetition(RepetitionParams(), later)
+    restarted.load(later.agents.code("a"), rule.save(agent))
+    for known, one in ((names, rule), (later, restarted)):
+        for at in (100, 201):
+            assert one.observe(batch(known, ping_pong(30, at)[at % 2 :])) == []
+        assert len(one.observe(batch(known, [step(300, *[call("open")] * 10)]))) == 1
+
+
+def test_an_older_loop_is_not_accepted_with_a_false_alarm() -> None:
+    """Whoever calls today's alarm false says nothing of the loop of yesterday."""
+    names = Names()
+    rule = Repetition(RepetitionParams(), names)
+    assert len(rule.observe(batch(names, [step(0, *[call("search")] * 10)]))) == 1
+    rule.accept(names.agents.code("a"), START + 1)
+    assert len(rule.observe(batch(names, [step(100, *[call("search")] * 10)]))) == 1
 
 
 def test_a_retired_agent_leaves_nothing() -> None:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
 from tests.detection_rules.steps import START, batch, step
 
-from immune.columns import Names
+from immune.columns import Names, from_vitals
 from immune.detection.findings import Source, Tier
 from immune.detection.rule_params import SilenceParams
 from immune.detection.silence import Silence
+from immune.errors import InvalidInput
 from immune.vitals import Kind, Vital
 
 
 class Story:
     """A rule, its names, and time in seconds since the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, *pauses: str) -> None:
         self.names = Names()
-        self.rule = Silence(SilenceParams(), self.names)
+        self.rule = Silence(SilenceParams(pauses=pauses), self.names)
 
     def tell(self, vitals: Iterable[Vital]) -> list[str]:
         """Hand steps on one by one; return who came back."""
@@ -190,3 +191,128 @@ def test_a_retired_agent_is_not_silent(story: Story) -> None:
     assert story.silent(10_000) == []
     story.tell(step(t) for t in range(20_000, 20_010))
     assert story.silent(30_000) == []
+
+
+# ---- pauses that are no silence
+
+HOUR, DAY = 3600, 86_400
+MONDAY = 6 * DAY - START % DAY
+"""From the start, a Tuesday, to midnight of the next Monday."""
+STEP_S = 120
+
+
+def weeks(story: Story, weeks: int, works: Callable[[int, float], bool], seed: int) -> list[float]:
+    """Let an agent step every two minutes whenever it works, by day and hour, looked at every ten;
+    return when it was told to be silent, in days since the first Monday."""
+    rng = np.random.default_rng(seed)
+    told = []
+    for i in range(weeks * 7 * DAY // STEP_S):
+        at = i * STEP_S
+        if works(at // DAY, at % DAY / HOUR):
+            story.tell([step(MONDAY + at + float(rng.uniform(-30, 30)))])
+        if i % 5 == 0 and story.silent(MONDAY + at):
+            told.append(at / DAY)
+    return told
+
+
+def test_a_nightly_pause_is_silence_once() -> None:
+    """An agent that works from six to ten in the evening, give or take half an hour, is told on its
+    first night and never again."""
+    edges = np.random.default_rng(5).uniform(-0.5, 0.5, (30, 2))
+    told = weeks(
+        Story(), 3, lambda day, hour: 6 + edges[day, 0] <= hour < 22 + edges[day, 1], seed=6
+    )
+    assert len(told) == 1
+    assert told[0] < 1
+
+
+def test_weekends_are_silence_once() -> None:
+    """Whoever works from Monday to Friday is told on the first night and the first weekend."""
+    told = weeks(Story(), 4, lambda day, hour: day % 7 < 5 and 8 <= hour < 18, seed=7)
+    assert [int(day) for day in told] == [0, 5]
+
+
+def test_a_death_by_day_is_told_whatever_its_nights_are() -> None:
+    """That an agent sleeps at night excuses no silence at noon; nor does its weekend one on a
+    Wednesday evening beyond the next morning."""
+
+    def works(day: int, hour: float) -> bool:
+        died = day in (15, 23) and hour >= (12 if day == 15 else 18)
+        return day % 7 < 5 and 8 <= hour < 18 and not died and day != 24
+
+    story = Story()
+    told = weeks(story, 4, works, seed=8)
+    assert [int(day) for day in told] == [0, 5, 15, 24]
+    assert told[2] % 1 * 24 == pytest.approx(12, abs=0.5)
+    assert 8 <= told[3] % 1 * 24 <= 10
+
+
+def test_a_pause_that_does_not_come_again_is_forgotten() -> None:
+    """An agent that once slept and then worked through for ten days is told on its next night."""
+
+    def works(day: int, hour: float) -> bool:
+        return not ((day in (1, 13) and hour >= 22) or (day == 2 and hour < 6))
+
+    assert [int(day) for day in weeks(Story(), 2, works, seed=9)] == [1, 13]
+
+
+def test_a_declared_pause_is_never_silence() -> None:
+    """With the nights and the weekend declared nothing is told; but who does not come back after
+    one is, once the pause and an hour are over."""
+    story = Story("18:00-08:00", "sat-sun 00:00-24:00")
+
+    def works(day: int, hour: float) -> bool:
+        return day % 7 < 5 and 8 <= hour < 18 and day < 8
+
+    told = weeks(story, 2, works, seed=10)
+    assert [int(day) for day in told] == [8]
+    assert 8 <= told[0] % 1 * 24 <= 9.2
+
+
+@pytest.mark.parametrize(
+    "pause", ["night", "22:00", "22:00-25:00", "08:70-09:00", "day 08:00-09:00", "08:00-08:00"]
+)
+def test_a_pause_that_cannot_be_read_is_refused(pause: str) -> None:
+    """A slip in the settings is told at once, and not in the first night."""
+    with pytest.raises(InvalidInput, match=r"silence\.pauses"):
+        SilenceParams(pauses=(pause,))
+
+
+def test_the_rhythm_survives_a_restart() -> None:
+    """Limit, pauses and deliveries go on; the clock starts with the first look after it."""
+    story, again = Story(), Story()
+
+    def works(day: int, hour: float) -> bool:
+        return 6 <= hour < 22
+
+    weeks(story, 1, works, seed=11)
+    again.names.agents.code("somebody else")
+    again.rule.load(again.code(), story.rule.save(story.code()))
+    assert again.rule.limit_s(again.code()) == story.rule.limit_s(story.code())
+    began = MONDAY + 7 * DAY + 12 * HOUR
+    assert again.silent(began) == []
+    assert again.silent(began + 2 * HOUR) == ["a"]
+    again.rule.load(again.code(), story.rule.save(story.code()))
+    late = MONDAY + 7 * DAY + 22 * HOUR
+    again.tell(step(late + t * STEP_S) for t in range(-9, 1))
+    assert again.silent(late + 7 * HOUR) == []
+    assert again.silent(late + 10 * HOUR) == ["a"]
+
+
+def test_the_fenced_are_not_waited_for_after_a_restart(story: Story) -> None:
+    """Who was fenced when the process ended is not silent in the next."""
+    story.rule.pause(story.code())
+    again = Story()
+    again.rule.load(again.code(), story.rule.save(story.code()))
+    assert again.silent(0) == []
+    assert again.silent(10_000) == []
+
+
+def test_agents_that_come_one_at_a_time_all_have_their_place() -> None:
+    """Room is made as they come, whatever their number."""
+    names = Names()
+    rule = Silence(SilenceParams(), names)
+    for number in range(700):
+        vital = Vital(agent_id=f"agent-{number}", at=float(number), received_at=float(number))
+        rule.observe(from_vitals([vital], names))
+        assert rule.sweep(float(number)) == []

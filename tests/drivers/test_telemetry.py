@@ -100,7 +100,7 @@ async def test_without_step_ids_the_batch_itself_is_handed_on() -> None:
     ward = Ward()
     columns = from_vitals([vital(NOW), vital(NOW)], ward.names)
     await ward.collector.accept(columns)
-    assert ward.collector._queue[0] is columns
+    assert ward.collector._queue[0][1] is columns
 
 
 async def test_vitals_are_handed_on_in_order_of_time() -> None:

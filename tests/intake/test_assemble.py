@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 
 from immune.intake.otlp.assemble import TraceAssembler
 from immune.vitals import Vital
@@ -85,7 +88,7 @@ def test_a_named_run_goes_out_while_the_trace_goes_on() -> None:
     assert ids(assembler.flush(T + 2)) == ["a", "r"]
     assembler.feed([make_span("h", at=(0, 50))], T + 20)
     assert assembler.flush(T + 100) == []
-    assert assembler.unmapped == {"other": 1}
+    assert assembler.unmapped == {"no_genai_attribute": 1}
 
 
 def test_a_run_without_a_name_waits_for_what_is_around_it() -> None:
@@ -156,7 +159,7 @@ def test_a_step_out_of_all_time_is_refused_and_counted() -> None:
     assembler = TraceAssembler(settle_s=0)
     assert assembler.feed([model("a")], T + 200_000) == []
     assert assembler.feed([model("b", trace_id="2")], T - 1000) == []
-    assert assembler.unmapped == {"refused_at": 2}
+    assert assembler.unmapped == {"too_old": 1, "too_far_ahead": 1}
 
 
 def test_without_settling_a_whole_trace_comes_back_at_once() -> None:
@@ -183,3 +186,70 @@ def test_a_drained_assembler_starts_anew() -> None:
     first = assembler.drain(T)
     assembler.feed([model("a", "gone")], T)
     assert msgspec.json.encode(assembler.drain(T)) == msgspec.json.encode(first)
+
+
+def test_a_child_that_ends_after_its_parent_is_part_of_it_all_the_same() -> None:
+    """Two hosts have two clocks: what belongs together the ids say, not the times."""
+    assembler = TraceAssembler()
+    assembler.feed([model("a", "r", (-3, 40)), tool("t", "a", (50, 60)), run("r", at=(0, 9))], T)
+    call, whole = assembler.flush(T + 2)
+    assert (call.step_id, call.tool_calls) == ("a", 1)
+    assert (whole.latency_ms, whole.tool_calls, whole.input_tokens) == (9000, 1, 10)
+
+
+def test_a_run_that_never_ends_gives_its_calls() -> None:
+    """Its process was killed: what it did is told, its own span never comes."""
+    assembler = TraceAssembler()
+    name = {"gen_ai__agent__name": "researcher"}
+    vitals: list[Vital] = []
+    for number in range(3):
+        span = model(f"{number}", "r", (number, number + 1), **name)
+        vitals += assembler.feed([span], T + number)
+    vitals += assembler.flush(T + 400)
+    assert ids(vitals) == ["0", "1", "2"]
+    assert (assembler.held, assembler.unmapped) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"gen_ai__usage__input_tokens": float("nan")}, "no_number"),
+        ({"gen_ai__usage__output_tokens": -1}, "no_number"),
+        ({"gen_ai__usage__input_tokens": 1e300}, "too_large"),
+        ({"gen_ai__operation__name": "dream"}, "unknown_dialect"),
+        ({"gen_ai__operation__name": "embeddings"}, "other"),
+    ],
+)
+def test_what_cannot_be_mapped_is_counted_by_its_reason(
+    attributes: dict[str, Any], reason: str
+) -> None:
+    """A number that is none is missing in the vital, which is taken without it."""
+    assembler = TraceAssembler(settle_s=0)
+    told: dict[str, Any] = {"gen_ai__operation__name": "chat", "gen_ai__agent__name": "n"}
+    told |= attributes
+    vitals = assembler.feed([make_span("a", **told)], T) + assembler.drain(T)
+    assert assembler.unmapped == {reason: 1}
+    assert len(vitals) == (reason == "no_number")
+
+
+def test_what_nobody_named_has_no_agent() -> None:
+    """Neither the spans nor their service say whose work it was."""
+    assembler = TraceAssembler(settle_s=0)
+    assert assembler.feed([model("a", service="unknown_service:python")], T) == []
+    assert assembler.unmapped == {"no_identity": 1}
+
+
+def test_what_waited_in_the_last_process_goes_on_in_the_next() -> None:
+    """The call had gone out before; the run, and the call after it, had not."""
+    first = TraceAssembler()
+    name = {"gen_ai__agent__name": "researcher"}
+    first.feed([model("a", "r", (0, 1), **name), model("b", "r", (3, 4), **name)], T)
+    assert ids(first.flush(T + 2)) == ["a"]
+    second = TraceAssembler()
+    assert second.restore(first.entries(), T + 60) == 2
+    assert second.feed([run("r")], T + 60) == []
+    later = second.flush(T + 62)
+    assert ids(later) == ["b", "r"]
+    assert later[1].input_tokens == 20
+    second.flush(T + 200)
+    assert second.held == 0

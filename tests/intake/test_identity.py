@@ -114,9 +114,12 @@ def test_the_type_is_told_or_the_agents_name() -> None:
     assert vital.agent_type == "t"
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "a\x00b"])
-def test_an_agent_with_an_impossible_name_is_refused_and_not_renamed(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("x" * 300, "too_large"), ("x" * 5000, "too_large"), ("a\x00b", "refused_agent_id")],
+)
+def test_an_agent_with_an_impossible_name_is_refused_and_not_renamed(name: str, why: str) -> None:
     """Its steps must not count as its service's."""
     assembler = TraceAssembler()
     assert assembled([model("a", gen_ai__agent__name=name)], assembler) == []
-    assert assembler.unmapped == {"refused_agent_id": 1}
+    assert assembler.unmapped == {why: 1}

@@ -95,7 +95,7 @@ def test_protobuf_says_the_same_as_json(name: str) -> None:
             salt=SALT,
             max_bytes=LIMITS.body_max_bytes,
         )
-        assert decoded.rejected == 0
+        assert not decoded.rejected
         assert decoded.spans == spans
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from immune.columns import Names, to_vitals
 from immune.errors import InvalidInput
 from immune.intake.otlp.decode import decode_traces
 from immune.intake.otlp.span import Span
@@ -23,17 +24,20 @@ NOW = 1_900_000_000.0
 def vitals_of(requests: list[Request]) -> list[Vital]:
     """The vitals that the server will read out of these requests, as each arrives."""
     vitals: list[Vital] = []
+    names = Names()
     for request in requests:
         decoded = decode(
             request.body,
             received_at=NOW + request.offset_s,
+            names=names,
             salt=SALT,
             max_bytes=LIMITS.body_max_bytes,
             max_items=LIMITS.items_max,
             content_type=request.content_type,
         )
         assert not decoded.refused
-        vitals += decoded.vitals
+        assert decoded.columns is not None
+        vitals += to_vitals(decoded.columns, names)
     return vitals
 
 

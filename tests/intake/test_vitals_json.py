@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from immune.columns import Names, from_vitals, to_vitals
 from immune.errors import InvalidInput, TooLarge
 from immune.intake.salt import Salt
-from immune.intake.vitals_json import Decoded, decode
+from immune.intake.vitals_json import decode
 from immune.vitals import Kind, Refusal, ToolCall, Vital
 from tests.intake.traces import LIMITS
 
@@ -20,11 +21,28 @@ NOW = 1_800_000_000.0
 SALT = Salt(b"the tests' own salt")
 
 
-def taken(body: object, content_type: str = "", **limits: int) -> Decoded:
+class Taken(NamedTuple):
+    """What became of a body, its columns told as vitals again."""
+
+    vitals: list[Vital]
+    refused: list[Refusal]
+    unknown_fields: dict[str, int]
+
+
+def taken(body: object, content_type: str = "", **limits: int) -> Taken:
     """What becomes of `body`, given as bytes or to be written as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     full = {"max_bytes": LIMITS.body_max_bytes, "max_items": LIMITS.items_max, **limits}
-    return decode(data, received_at=NOW, salt=SALT, content_type=content_type, **full)
+    names = Names()
+    found = decode(data, received_at=NOW, names=names, salt=SALT, content_type=content_type, **full)
+    vitals = [] if found.columns is None else to_vitals(found.columns, names)
+    return Taken(vitals, found.refused, found.unknown_fields)
+
+
+def in_columns(*vitals: Vital) -> list[Vital]:
+    """Vitals as they come out of columns: in single precision, tools as calls."""
+    names = Names()
+    return to_vitals(from_vitals(vitals, names), names)
 
 
 def test_a_step_is_taken_with_all_that_is_told_of_it() -> None:
@@ -37,7 +55,7 @@ def test_a_step_is_taken_with_all_that_is_told_of_it() -> None:
         "calls": [{"tool": "search", "args_hash": 1, "result_hash": 2, "ok": False}],
         "received_at": 3,
     }  # fmt: skip
-    assert taken(step).vitals == [
+    assert taken(step).vitals == in_columns(
         Vital(
             agent_id="a", at=NOW - 5, kind=Kind.CALL, received_at=NOW, step_id="s", latency_ms=12,
             input_tokens=10, output_tokens=2, cost_usd=0.01, tool_calls=1, retries=0, errors=1,
@@ -45,7 +63,7 @@ def test_a_step_is_taken_with_all_that_is_told_of_it() -> None:
             error_type="e", session_id="se", trace_id="tr",
             calls=(ToolCall("search", 1, 2, False),),
         )
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def test_a_vital_of_ours_written_out_reads_back_the_same() -> None:

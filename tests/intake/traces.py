@@ -11,6 +11,7 @@ import msgspec
 
 from immune.intake.otlp.assemble import TraceAssembler
 from immune.intake.otlp.decode import decode_traces
+from immune.intake.otlp.names import DIALECT_PREFIXES
 from immune.intake.otlp.span import RawSpan, Span, resource_of, span_of
 from immune.intake.salt import Salt
 from immune.settings import ServerSettings
@@ -73,6 +74,7 @@ def make_span(
     **attributes: Any,
 ) -> Span:
     """A span from and to the given seconds; in names of attributes, `__` stands for a dot."""
+    wanted = {name.replace("__", "."): value for name, value in attributes.items()}
     raw = RawSpan(
         trace_id=trace_id,
         span_id=span_id,
@@ -82,9 +84,10 @@ def make_span(
         start_ns=round((START + at[0]) * 1e9),
         end_ns=round((START + at[1]) * 1e9),
         status_code=2 if failed else 0,
-        wanted={name.replace("__", "."): value for name, value in attributes.items()},
+        wanted=wanted,
         resource=resource_of({"service.name": service, **(resource or {})}),
         scope=scope,
+        speaks=any(name.startswith(DIALECT_PREFIXES) for name in wanted),
     )
     return span_of(raw, SALT)
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from immune.incidents.states import State
-from tests.page.conftest import LAPTOP, PHONE, Viewer, violations
+from tests.page.conftest import LAPTOP, PHONE, TABLET, Viewer, violations
 from tests.page.stage import Stage
 
 WIDE = """
@@ -51,7 +51,7 @@ async def _look(page: Page, stage: Stage, view: str, ready: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+@pytest.mark.parametrize("size", [LAPTOP, TABLET, PHONE], ids=["laptop", "tablet", "phone"])
 async def test_every_view_is_whole_and_accessible(
     stage: Stage, viewer: Viewer, scheme: str, size: dict[str, int]
 ) -> None:
@@ -86,3 +86,47 @@ async def test_what_is_empty_says_so(stage: Stage, viewer: Viewer) -> None:
     }.items():
         await page.goto(f"{stage.address}/#/{view}")
         await expect(page.get_by_text(said)).to_be_visible()
+
+
+async def test_every_dialog_is_accessible(stage: Stage, viewer: Viewer) -> None:
+    """Its name, its fields and its buttons; Escape closes it and gives the focus back."""
+    await stage.severe("researcher-2")
+    stage.running = False
+    page = await viewer.open("queue")
+    faults = {}
+    for name in ("Enforce", "Approve all (1)…", "Reject all (1)…", "Fence everything…"):
+        button = page.get_by_role("button", name=name)
+        await button.click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_be_visible()
+        if found := await violations(page):
+            faults[name] = found
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_have_count(0)
+        await expect(button).to_be_focused()
+    await page.goto(f"{stage.address}/#/agents/researcher-2")
+    for name in ("Release…", "Quarantine…"):
+        await page.get_by_role("button", name=name).click()
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        if found := await violations(page):
+            faults[name] = found
+        await page.keyboard.press("Escape")
+    assert faults == {}
+
+
+async def test_the_views_that_a_phone_has_no_room_for_are_behind_more(
+    stage: Stage, viewer: Viewer
+) -> None:
+    """With the appearance, the name of who decides, and the red button."""
+    stage.running = False
+    page = await viewer.open(viewport=PHONE)
+    await page.get_by_role("button", name="More").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_label("You decide as")).to_be_visible()
+    assert await violations(page) == []
+    await dialog.get_by_role("link", name="Healings").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Healings and memory")
+    await expect(dialog).to_have_count(0)
+    await page.get_by_role("button", name="More").click()
+    await dialog.get_by_role("button", name="Fence everything…").click()
+    await expect(dialog).to_contain_text("each of the 15 agents")

@@ -31,12 +31,12 @@ from tests.stores.cases import NOW
 def closed(request: pytest.FixtureRequest, tmp_path: Path) -> WorkflowStore:
     match request.param:
         case "file":
-            return SqlStore(f"sqlite+aiosqlite:///{tmp_path}/immune.db", "run-a")
+            return SqlStore(f"sqlite:///{tmp_path}/immune.db", "run-a")
         case "memory":
-            return SqlStore("sqlite+aiosqlite:///:memory:", "run-a")
+            return SqlStore("sqlite://", "run-a")
         case "postgresql":
-            database = request.getfixturevalue("postgresql")
-            return SqlStore(database(f"db_{uuid.uuid4().hex}"), "run-a")
+            server = request.getfixturevalue("postgresql")
+            return SqlStore(server.database(f"db_{uuid.uuid4().hex}"), "run-a")
         case _:
             return MemoryWorkflow("run-a")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import httpx2
 import msgspec
@@ -21,6 +22,9 @@ from immune.incidents.states import State
 from immune.intake.bounds import inflate
 from immune.intake.otlp.assemble import TraceAssembler
 from immune.intake.otlp.decode import decode_traces
+from immune.intake.otlp.journal import SpanJournal
+from immune.intake.otlp.measures import Measures
+from immune.intake.otlp.points import decode_metrics
 from immune.intake.salt import Salt
 from immune.intake.vitals_json import decode
 from immune.modes import Mode
@@ -53,6 +57,10 @@ class Gate:
     @property
     def names(self) -> Names:
         return self.collector.names
+
+    @property
+    def retired(self) -> Mapping[str, int]:
+        return self.collector.retired
 
     async def accept(self, columns: VitalColumns) -> None:
         if self.fault is not None:
@@ -126,7 +134,7 @@ class Site:
         )
 
 
-async def _site(chaos: bool) -> AsyncIterator[Site]:
+async def _site(folder: Path, chaos: bool) -> AsyncIterator[Site]:
     clock = ManualClock()
     names = Names()
     telemetry = MemoryTelemetry(names)
@@ -149,6 +157,9 @@ async def _site(chaos: bool) -> AsyncIterator[Site]:
     salt = Salt(b"salt")
     infections = Infections()
     gate = Gate(system.collector)
+    assembler = TraceAssembler(settle_s=1.0)
+    journal = SpanJournal(folder / "spans.journal", "r")
+    assembler.restore(journal.open(), clock.time())
     dashboard = WebDashboard(
         desk=system.desk,
         views=system.views,
@@ -156,7 +167,10 @@ async def _site(chaos: bool) -> AsyncIterator[Site]:
         intake=Intake(
             vitals=partial(decode, salt=salt, max_bytes=BODY_MAX, max_items=ITEMS_MAX),
             spans=partial(decode_traces, salt=salt, max_bytes=BODY_MAX),
-            assembler=TraceAssembler(settle_s=1.0),
+            assembler=assembler,
+            journal=journal,
+            points=partial(decode_metrics, max_bytes=BODY_MAX),
+            measures=Measures(assembler.knows),
             inflate=inflate,
         ),
         settings=settings.server,
@@ -171,17 +185,18 @@ async def _site(chaos: bool) -> AsyncIterator[Site]:
     transport = httpx2.ASGITransport(app=dashboard)
     async with httpx2.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
         yield Site(system, dashboard, client, clock, telemetry, infections, gate)
+    journal.close()
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """A system for real agents."""
-    async for made in _site(chaos=False):
+    async for made in _site(tmp_path, chaos=False):
         yield made
 
 
 @pytest.fixture
-async def demo_site() -> AsyncIterator[Site]:
+async def demo_site(tmp_path: Path) -> AsyncIterator[Site]:
     """A system whose fleet is simulated."""
-    async for made in _site(chaos=True):
+    async for made in _site(tmp_path, chaos=True):
         yield made

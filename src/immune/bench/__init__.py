@@ -16,6 +16,9 @@ _BENCHES = {
     "loop": "the whole loop on simulated fleets: false alarms, delay, cures, cost",
     "detection": "the statistic: false alarms of 72,000 agent-hours, delay against an oracle",
     "nab": "machine metrics of the Numenta Anomaly Benchmark, by its own scoring",
+    "page": "the live page with 10,000 agents and 20 viewers: feed, first paint, scrolling",
+    "intake": "vitals and spans a second through a real server, durable",
+    "workflow": "cases opened and agents fenced a second, on SQLite and PostgreSQL",
     "throughput": "samples a second of the statistic, its memory, its import",
 }
 

@@ -66,7 +66,7 @@ async def _measure(agents: int, ticks: int) -> Scale:
         clock.advance(1.0)
         fleet.step(clock.time())
     with tempfile.TemporaryDirectory() as folder:
-        workflow = SqlStore(f"sqlite+aiosqlite:///{folder}/workflow.db", run_id="bench")
+        workflow = SqlStore(f"sqlite:///{folder}/workflow.db", run_id="bench")
         await workflow.open()
         telemetry = SqliteTelemetry(Path(folder) / "telemetry.db", "bench", names)
         await telemetry.open()

@@ -29,14 +29,17 @@ from immune.detection.thresholds import DAY_S, thresholds
 from immune.vitals import N_METRICS, Kind
 
 FLEET = 15
-"""Agents of one type, the design's demo fleet; the thresholds are this fleet's."""
+"""Agents of one type, the design's demo fleet."""
+POPULATION = 1000
+"""Agents in all: the thresholds are those of the default budgets for so many, and 72,000
+agent-hours are three days of theirs."""
 SLICE = 64
 """Steps handed to the kernel at once."""
 _YOUNG_SLICE = 8
 _YOUNG_STEPS = 320
 
 
-def nats(interval_s: float = 1.0, agents: int = FLEET) -> tuple[float, float]:
+def nats(interval_s: float = 1.0, agents: int = POPULATION) -> tuple[float, float]:
     """Return the thresholds of suspicion and quarantine under the default budgets, in nats."""
     steps = np.array([DAY_S / interval_s], np.float32)
     suspicion, quarantine = thresholds(Budgets(), steps, agents)

@@ -10,17 +10,20 @@ from immune import __version__
 from immune.cli.agents import agents
 from immune.cli.approve import approve
 from immune.cli.backtest import backtest
+from immune.cli.backup import backup
 from immune.cli.bench import bench
 from immune.cli.chaos import chaos
 from immune.cli.demo import demo
 from immune.cli.doctor import doctor
 from immune.cli.heal_now import heal_now
 from immune.cli.incidents import incidents
+from immune.cli.migrate import migrate
 from immune.cli.mode import mode
 from immune.cli.quarantine import quarantine
 from immune.cli.reject import reject
 from immune.cli.release import release
 from immune.cli.replay import replay
+from immune.cli.restore import restore
 from immune.cli.serve import serve
 from immune.cli.settings import settings
 from immune.cli.simulate import simulate
@@ -29,6 +32,7 @@ from immune.cli.status import status
 RUN = "Run"
 DATA = "Real data"
 OPERATE = "Operate a running server"
+KEEP = "Keep its data"
 MEASURE = "Measure"
 SETTINGS = "Settings"
 
@@ -79,5 +83,8 @@ app.command(rich_help_panel=OPERATE)(quarantine)
 app.command(rich_help_panel=OPERATE)(release)
 app.command(rich_help_panel=OPERATE)(mode)
 app.command(rich_help_panel=OPERATE)(chaos)
+app.command(rich_help_panel=KEEP)(backup)
+app.command(rich_help_panel=KEEP)(restore)
+app.command(rich_help_panel=KEEP)(migrate)
 app.command(rich_help_panel=MEASURE)(bench)
 app.command(rich_help_panel=SETTINGS)(settings)

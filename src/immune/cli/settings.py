@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +47,8 @@ def settings(
 def _shown(name: str, value: Any) -> str:
     if name.endswith("secret"):
         return "(set)" if value else "(not set)"
+    if name.endswith("_url"):
+        return re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", value)  # its password is nobody's business
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)

@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _RIGHTLY = {
-    "other": "no work of an agent, such as HTTP or a database",
+    "other": "no step of an agent, such as an embedding",
+    "no_genai_attribute": "nothing about models or agents, such as HTTP or a database",
     "chain": "a frame around other work",
     "agent": "a run in which nothing happened",
     "same_call": "a further span of the same model call",
     "same_tool": "a further span of the same tool call",
     "same_run": "a further span of the same run",
     "wrapper_run": "a nameless run around named ones",
+    "metric_not_read": "a metric of something else than model calls",
+    "point_of_other_work": "a data point of other work than model calls",
+    "point_of_an_agent_with_spans": "a data point of an agent whose spans come",
+    "first_point": "the first data point of a series, from which the next is counted",
     "duplicate_span": "the same span again",
 }
 _WRONGLY = {
+    "unknown_dialect": "about models or agents, in words not known here",
+    "no_number": "a number that was negative, infinite or none; its step goes without",
+    "too_old": "ended more than a day before it came",
+    "too_far_ahead": "ended more than 5 minutes after it came: look at that host's clock",
+    "too_large": "a number or a name beyond all measure",
+    "point_without_agent": "a data point of nobody: set service.name or gen_ai.agent.name",
+    "old_point": "a data point that is older than the one before it",
     "no_identity": "no agent's id: set immune.agent.id or gen_ai.agent.id",
     "tool_without_agent": "a tool call outside any agent's run and model call",
     "late_for_call": "came after its model call had gone out",

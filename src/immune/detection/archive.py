@@ -9,7 +9,7 @@ from immune.columns import Float32, Float64
 from immune.detection.state import FIELDS
 from immune.vitals import METRICS, N_METRICS
 
-VERSION = 1
+VERSION = 2
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):
@@ -24,6 +24,8 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     at: bytes
     values: bytes
     facts: bytes
+    habits: bytes
+    drift: bytes
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """The ring, oldest first."""
     facts: bytes
     """Of the agent's `FactBook`; empty but for one of its kinds."""
+    habits: bytes
+    """Of the rules; empty but for one of its kinds."""
+    drift: Float64
+    """(19,) of `Drift`."""
 
 
 _METRICS = tuple(spec.metric.label for spec in METRICS)
@@ -60,6 +66,8 @@ def pack(stored: Stored) -> bytes:
             stored.at.astype("<f8").tobytes(),
             stored.values.astype("<f4").tobytes(),
             stored.facts,
+            stored.habits,
+            stored.drift.astype("<f8").tobytes(),
         )
     )
 
@@ -85,4 +93,6 @@ def unpack(data: bytes) -> Stored:
         at=np.frombuffer(record.at, "<f8").astype(np.float64),
         values=np.frombuffer(record.values, "<f4").astype(np.float32).reshape(-1, N_METRICS),
         facts=record.facts,
+        habits=record.habits,
+        drift=np.frombuffer(record.drift, "<f8").astype(np.float64),
     )

@@ -9,37 +9,31 @@ and `archive`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 
-from immune.columns import KIND_CODE, KINDS, Float32, Float64, Int32, Names, VitalColumns
+from immune.columns import KIND_CODE, KINDS, Float32, Float64, Int32, Int64, Names, VitalColumns
 from immune.detection import archive
+from immune.detection.drift import Drift
 from immune.detection.facts import FactBook, Order
 from immune.detection.findings import BaselineProfile
 from immune.detection.grouping import Indices, grown
+from immune.detection.habits import Habits
+from immune.detection.hits import Hit
 from immune.detection.kernel import Kernel
 from immune.detection.onset import Normal
 from immune.detection.params import DetectionParams
 from immune.detection.peers import PeerPriors, shared_shift
 from immune.detection.profile import describe
 from immune.detection.ring import Ring
+from immune.detection.standing import Standing, standing_of
 from immune.detection.state import AT, IS_RARE
 from immune.detection.streams import Streams
 from immune.vitals import N_METRICS, Kind
 
 _YOUNG = 300
 """Own samples up to which a stream's prior is kept up to date; later it hardly weighs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a baseline may be trusted."""
-
-    ready: bool
-    can_fence: bool
-    why_not: str
 
 
 class BaselineLearner:
@@ -65,12 +59,16 @@ class BaselineLearner:
         )
         self.ring = Ring(params.learning.history)
         self.facts = FactBook(params.rules.facts, names, params.rules.repetition)
+        self.habits = Habits(params.rules, names)
+        self.drift = Drift(params.rules.drift)
         self.streams = Streams()
         self.seen = np.zeros(0, np.int64)
         """Own samples, those held back by a freeze left out."""
         self._held = np.zeros(0, np.int64)
         self._since = np.zeros(0)
         self._dirty = np.zeros(0, np.bool_)
+        self._ready: dict[int, int] | None = None
+        """Ready streams of each group (`_groups`); None after a change."""
         self._until_refresh = 0
 
     # ---- streams
@@ -96,11 +94,14 @@ class BaselineLearner:
         if capacity > len(self.seen):
             self.kernel.grow(capacity)
             self.ring.grow(capacity)
+            self.drift.grow(capacity)
             self.seen, self._held = grown(self.seen, capacity, 0), grown(self._held, capacity, 0)
             self._since = grown(self._since, capacity, 0)
             self._dirty = grown(self._dirty, capacity, 0)
         self.seen[row] = self._held[row] = 0
+        self._ready = None
         self.ring.clear(row)
+        self.drift.reset(np.array([row]))
         self._blank(row)
 
     def _blank(self, row: int) -> None:
@@ -113,13 +114,19 @@ class BaselineLearner:
     def _types(self, rows: Indices) -> Int32:
         return _of_agents(self.facts.agent_type, self.streams.agent[rows])
 
+    def _groups(self, rows: Indices) -> Int64:
+        """Return one number for the type and the kind of each stream."""
+        return self._types(rows).astype(np.int64) * len(KINDS) + self.streams.kind[rows]
+
     def retire(self, agent_id: str) -> None:
         """Drop all state of an agent; it is learned anew if it ever comes back."""
         code = self._names.agents.code(agent_id)
         rows = self.streams.close(code)
+        self._ready = None
         self._dirty[rows] = False
         self.kernel.blank(rows)
         self.facts.retire(code)
+        self.habits.retire(code)
 
     # ---- learning
 
@@ -137,12 +144,17 @@ class BaselineLearner:
         self.ring.add(rows, at, values)
         frozen = self.kernel.frozen[rows]
         np.add.at(self.seen, rows[~frozen], 1)
+        self._ready = None
         np.add.at(self._held, rows[frozen], 1)
         self._dirty[rows] = True
         self._until_refresh -= len(rows)
         if self._until_refresh <= 0:
             self.refresh_priors()
         return evidence
+
+    def drifts(self, now: float) -> list[Hit]:
+        """Look for slow drifts, once a minute of `now`; return the new ones."""
+        return self.drift.look(now, self.streams, self.ring, self.kernel.block, self.kernel.frozen)
 
     def refresh_priors(self) -> None:
         """Pool the peers anew and hand the result to the young; done every 8 samples a stream."""
@@ -195,13 +207,17 @@ class BaselineLearner:
         if order == "restart":
             for row in rows.tolist():
                 self._restart(row)
+            self.drift.reset(rows)
             return
         self.kernel.frozen[frozen] = False
         if order == "learn":
             self.kernel.learn_all(frozen)
             self.seen[frozen] += self._held[frozen]
+            self._ready = None
+            self.drift.accept(rows)
         else:
             self.kernel.discard(frozen)
+            self.drift.reset(frozen)
         self._held[frozen] = 0
         self.kernel.calm(frozen)
         self._dirty[frozen] = True
@@ -213,6 +229,7 @@ class BaselineLearner:
         self.kernel.step(np.full(len(recent), row), recent, np.full(len(recent), 18.0, np.float32))
         self.kernel.calm(np.array([row]))
         self.seen[row], self._held[row] = len(recent), 0
+        self._ready = None
         self._dirty[row] = True
 
     # ---- what others ask
@@ -241,30 +258,20 @@ class BaselineLearner:
             state = self.kernel.block[row]
             waiting = 0 if self.kernel.frozen[row] else state[AT["bn"], lanes]
             own = min(own, int((state[AT["n"], lanes] + waiting).min()))
-        if own < p.samples_ready:
-            return Standing(
-                int(self.seen[row]) >= p.samples_ready,
-                False,
-                f"the baseline rests on {own} own samples; it takes {p.samples_ready}",
-            )
-        peers = self.ready_peers(row) if own < p.samples_alone else p.peers_min
-        if peers < p.peers_min:
-            return Standing(
-                True,
-                False,
-                f"the baseline rests on {own} own samples and {peers} peers of its type; alone it "
-                f"takes {p.samples_alone}, with {p.peers_min} peers {p.samples_ready}",
-            )
-        return Standing(True, True, "")
+        return standing_of(int(self.seen[row]), own, lambda: self.ready_peers(row), p)
 
     def ready_peers(self, row: int) -> int:
         """How many other streams of the same type and kind have a baseline that is ready."""
-        used = self.streams.used()
-        types = self._types(used)
-        own = int(self._types(np.array([row]))[0])
-        ready = self.seen[used] >= self._params.learning.samples_ready
-        alike = (types == own) & (self.streams.kind[used] == self.streams.kind[row]) & (used != row)
-        return int((alike & ready).sum()) if own else 0
+        least = self._params.learning.samples_ready
+        if self._ready is None:
+            # in an outage a tick has as many findings as agents: count once for all of them
+            used = self.streams.used()
+            rows = used[self.seen[used] >= least]
+            groups, counts = np.unique(self._groups(rows), return_counts=True)
+            self._ready = dict(zip(groups.tolist(), counts.tolist(), strict=True))
+        one = np.array([row])
+        alike = self._ready.get(int(self._groups(one)[0]), 0) - bool(self.seen[row] >= least)
+        return alike if self._types(one)[0] else 0
 
     def profile(self, agent_id: str, kind: Kind) -> BaselineProfile | None:
         """Return the learned normal in words and bands, or None where nothing was learned."""
@@ -330,7 +337,8 @@ class BaselineLearner:
         """Return each stream of these agents as bytes; they count as saved."""
         items = []
         for agent_id in agent_ids:
-            facts = self.facts.save(self._names.agents.code(agent_id))
+            code = self._names.agents.code(agent_id)
+            facts, habits = self.facts.save(code), self.habits.save(code)
             for kind in KINDS:
                 row = self.stream(agent_id, kind)
                 if row is None:
@@ -345,10 +353,12 @@ class BaselineLearner:
                     at=at,
                     values=values,
                     facts=facts,
+                    habits=habits,
+                    drift=self.drift.save(row),
                 )
                 items.append((agent_id, kind, archive.pack(stored)))
                 self._dirty[row] = False
-                facts = b""
+                facts = habits = b""
         return items
 
     def load(self, items: Iterable[tuple[str, Kind, bytes]]) -> None:
@@ -361,6 +371,7 @@ class BaselineLearner:
             code = self._names.agents.code(agent_id)
             if stored.facts:
                 self.facts.load(code, stored.facts)
+                self.habits.load(code, stored.habits)
             row = self.streams.find(code, KIND_CODE[kind])
             if row is None:
                 row = self.streams.open(code, KIND_CODE[kind])
@@ -369,8 +380,10 @@ class BaselineLearner:
             self.kernel.frozen[row] = stored.frozen
             self._since[row], self._held[row] = stored.since, stored.held
             self.seen[row] = stored.seen
+            self._ready = None
             self.ring.clear(row)
             self.ring.add(np.full(len(stored.at), row), stored.at, stored.values)
+            self.drift.load(row, stored.drift)
             self._dirty[row] = False
 
 

@@ -1,17 +1,53 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
+# cython: boundscheck=False, wraparound=False, infer_types=True
 """The statistic as one loop over samples, compiled from this very source (Cython's pure mode).
 
-It does to the state what `stepping` and `merging` do with arrays, sample by sample and metric by
-metric; the formulas and their reasons are told there and in `kernel`. Where nothing was compiled,
-importing this module fails, and the kernel takes the arrays' way.
+It does to one stream what `stepping` and `merging` do to many, in the same order and under the
+same names; the formulas and their reasons are told there and in `kernel`. Where nothing was
+compiled, importing this module fails, and the kernel takes the arrays' way.
+
+Each `for j in range(8)` goes over the metrics without a jump, so that the C compiler makes vector
+instructions of it: both outcomes are computed and one is chosen, masks are 1 or 0 to be multiplied
+by, and logarithm and exponential are written out below. Every number is declared a C float where
+it first gets a value; a double among them would cost half the speed.
 """
 
 import cython
-from cython.cimports.libc.math import copysignf, expf, expm1f, isnan, log1pf, sqrtf
 
+if not cython.compiled:
+    raise ModuleNotFoundError("the detector's loop was not compiled")
+
+import numpy as np
+from cython.cimports.libc.math import copysignf, sqrtf
+from cython.cimports.libc.string import memset
+from msgspec.structs import asdict
+
+from immune.detection import stepping
 from immune.detection.merging import Laws
 from immune.detection.params import LearningParams, StatisticParams
-from immune.detection.state import F, IS_COUNT, IS_RARE, N_BETS, SIGN, UNIT
+from immune.detection.state import FIELDS, IS_COUNT, IS_RARE, RARE, SIGN, UNIT
+from immune.vitals import Metric
+
+# The eight places of `pair`, `pair_block` and `pair_past`, as `state` tells them.
+Pair = cython.struct(
+    ratio=cython.float[2], work_n=cython.float, follower=cython.float, free=cython.float[4]
+)
+PairBlock = cython.struct(
+    n=cython.float[2],
+    g=cython.float[2],
+    work_n=cython.float,
+    wy=cython.float,
+    ww=cython.float,
+    free=cython.float,
+)
+PairPast = cython.struct(
+    n=cython.float[2],
+    g=cython.float[2],
+    wy=cython.float,
+    ww=cython.float,
+    beta=cython.float,
+    scale=cython.float,
+)
 
 # One stream: the fields of `state.FIELDS` in their order, eight metrics each.
 Stream = cython.struct(
@@ -26,8 +62,8 @@ Stream = cython.struct(
     brss=cython.float[8],
     bg=cython.float[8][5],
     r=cython.float[8][5],
-    pair=cython.float[8],
-    pair_block=cython.float[8],
+    pair=Pair,
+    pair_block=PairBlock,
     centre=cython.float[8],
     inverse=cython.float[8],
     nu=cython.float[8],
@@ -39,7 +75,7 @@ Stream = cython.struct(
     g=cython.float[8][5],
     mean=cython.float[8],
     raw=cython.float[8],
-    pair_past=cython.float[8],
+    pair_past=PairPast,
     var=cython.float[8],
     skew=cython.float[8],
     raw_var=cython.float[8],
@@ -52,45 +88,33 @@ Stream = cython.struct(
     prior_phi=cython.float[8],
 )
 
-# Where the eight places of `pair`, `pair_block` and `pair_past` hold what `state.PLACES` names.
-WORK_N = cython.declare(cython.int, 2)  # of `pair`: samples behind the regression on the work
-FOLLOWER = cython.declare(cython.int, 3)
-N_PAIR = cython.declare(cython.int, 0)  # of block and past: samples of each pair
-G_PAIR = cython.declare(cython.int, 2)  # and the sums of their bets
-BLOCK_WN = cython.declare(cython.int, 4)
-BLOCK_WY = cython.declare(cython.int, 5)
-BLOCK_WW = cython.declare(cython.int, 6)
-WY = cython.declare(cython.int, 4)
-WW = cython.declare(cython.int, 5)
-BETA = cython.declare(cython.int, 6)
-SCALE = cython.declare(cython.int, 7)
+LATENCY = cython.declare(cython.int, Metric.LATENCY_MS)
+INPUT_TOKENS = cython.declare(cython.int, Metric.INPUT_TOKENS)
+OUTPUT_TOKENS = cython.declare(cython.int, Metric.OUTPUT_TOKENS)
+INTERVAL = cython.declare(cython.int, Metric.INTERVAL_S)
+FIRST_RARE = cython.declare(cython.int, RARE.start)
+PAIRED_BET = cython.declare(cython.int, stepping.PAIRED_BET)
+PAIRED_ODDS = cython.declare(cython.int, stepping.PAIRED_ODDS)
 
-LATENCY = cython.declare(cython.int, 0)
-INPUT_TOKENS = cython.declare(cython.int, 1)
-OUTPUT_TOKENS = cython.declare(cython.int, 2)
-RETRIES = cython.declare(cython.int, 5)
-INTERVAL = cython.declare(cython.int, 7)
-PAIRED_BET = cython.declare(cython.int, 2)
-PAIRED_ODDS = cython.declare(cython.int, 1)
-BENT = cython.declare(cython.float, 0.68)  # what bending adds to the variance, times bend²
-MOST_OFTEN = cython.declare(cython.float, 0.95)
-
+# The parameters, under their names, and what follows from them for each metric and bet.
 Constants = cython.struct(
-    rare=cython.int[8],
-    count=cython.int[8],
+    is_rare=cython.int[8],
+    is_count=cython.int[8],
+    sized=cython.float[8],
     sign=cython.float[8],
     unit=cython.float[8],
     memory=cython.float[8],
     var_floor=cython.float[8],
+    widest=cython.float[8],
     metric_weights=cython.float[8],
     pair_weight=cython.float,
     bet=cython.float,
-    deltas=cython.float[5],
     ceilings=cython.float[5],
-    weights=cython.float[5],
-    gate_weights=cython.float[5],
+    weights=cython.float[8][5],
+    gate_weights=cython.float[8][5],
     rare_odds=cython.float[4],
-    rare_weights=cython.float[4],
+    bent=cython.float,
+    most_often=cython.float,
     z_clip=cython.float,
     ar_clip=cython.float,
     ar_max=cython.float,
@@ -121,9 +145,9 @@ Constants = cython.struct(
     relearn=cython.float,
 )
 
-# What the thresholds of one sample's agent allow.
+# What the threshold of a sample's agent allows.
 Limits = cython.struct(
-    cap=cython.float,  # the factor of one metric in one step
+    cap=cython.float,  # the factor of one metric's R in one step
     ceiling=cython.float,  # R
     pace=cython.float,  # nats that the follower of the evidence rises by in one step
     ahead=cython.float,  # nats that the evidence may be ahead of it
@@ -131,21 +155,47 @@ Limits = cython.struct(
 
 # What one sample comes to on the way to its evidence.
 Sample = cython.struct(
-    present=cython.int[8],
-    known=cython.int[8],
-    scored=cython.int[8],
+    present=cython.float[8],
+    known=cython.float[8],
+    scored=cython.float[8],
+    raw=cython.float[8],
     y=cython.float[8],
-    x=cython.float[8],
     z0=cython.float[8],
     z=cython.float[8],
     bets=cython.float[8][5],
+    growth=cython.float[8][5],
+    by_metric=cython.float[8],
+    white=cython.float,  # latency's score before it was relieved of the work
     work=cython.float,
     worked=cython.int,
-    white=cython.float,
-    pair_bet=cython.float[2],
     slow=cython.float,
-    failed=cython.float[2],
+    paired=cython.int[2],
+    joint=cython.float[2],
 )
+
+Bits = cython.union(number=cython.float, pattern=cython.int)
+
+ConstantsAt = cython.typedef(cython.pointer(Constants))
+LimitsAt = cython.typedef(cython.pointer(Limits))
+StreamAt = cython.typedef(cython.pointer(Stream))
+SampleAt = cython.typedef(cython.pointer(Sample))
+Floats = cython.typedef(cython.pointer(cython.float))
+
+
+def layout() -> tuple[str, ...]:
+    """Return the fields of a stream, eight floats each, in their order here."""
+    blank: Stream
+    memset(cython.address(blank), 0, cython.sizeof(Stream))
+    fields: dict[str, object] = blank
+    names = []
+    for name, places in fields.items():
+        of_bets = isinstance(places, list) and isinstance(places[0], list)
+        names += [f"{name}{k}" for k in range(len(places))] if of_bets else [name]
+    return tuple(names)
+
+
+if layout() != FIELDS or cython.sizeof(Stream) != len(FIELDS) * 8 * 4:
+    raise ImportError("compiled for another layout of the state: install the package anew")
 
 
 @cython.cclass
@@ -155,58 +205,27 @@ class Stepper:
     c: Constants
 
     def __init__(self, statistic: StatisticParams, learning: LearningParams) -> None:
-        if cython.sizeof(Stream) != F * 8 * 4:
-            raise ImportError("the compiled kernel was built for another layout of the state")
         laws = Laws(statistic, learning)
-        for j in range(8):
-            self.c.rare[j] = IS_RARE[j]
-            self.c.count[j] = IS_COUNT[j]
-            self.c.sign[j] = SIGN[j]
-            self.c.unit[j] = UNIT[j]
-            self.c.memory[j] = laws.memory[j]
-            self.c.var_floor[j] = laws.var_floor[j]
-            self.c.metric_weights[j] = statistic.metric_weights[j]
-        self.c.pair_weight = statistic.pair_weight
-        self.c.bet = statistic.bet
-        for k in range(N_BETS):
-            self.c.deltas[k] = abs(statistic.bets[k])
-            self.c.ceilings[k] = laws.ceilings[k]
-            self.c.weights[k] = statistic.weights[k]
-            self.c.gate_weights[k] = statistic.gate_weights[k]
-        for k in range(4):
-            self.c.rare_odds[k] = statistic.rare_odds[k]
-            self.c.rare_weights[k] = statistic.rare_weights[k]
-        self.c.z_clip = statistic.z_clip
-        self.c.ar_clip = statistic.ar_clip
-        self.c.ar_max = statistic.ar_max
-        self.c.ar_shrink = statistic.ar_shrink
-        self.c.kappa_min = statistic.kappa_min
-        self.c.kappa_young = statistic.kappa_young
-        self.c.drift = statistic.drift
-        self.c.rare_slack = statistic.rare_slack
-        self.c.rare_slack_hits = statistic.rare_slack_hits
-        self.c.rare_floor = statistic.rare_floor
-        self.c.bend_min = statistic.bend_min
-        self.c.bend_max = statistic.bend_max
-        self.c.bend_shrink = statistic.bend_shrink
-        self.c.work_clip = statistic.work_clip
-        self.c.work_shrink = statistic.work_shrink
-        self.c.work_share_max = statistic.work_share_max
-        self.c.bets_prior = statistic.bets_prior
-        self.c.interval_slack = statistic.interval_slack
-        self.c.burst_steps = statistic.burst_steps
-        self.c.burst_ahead = statistic.burst_ahead
-        self.c.ceiling_nats = statistic.ceiling_nats
-        self.c.block_min = learning.block_min
-        self.c.block_max = learning.block_max
-        self.c.block_share = learning.block_share
-        self.c.gate = learning.gate
-        self.c.gate_odd = learning.gate_odd
-        self.c.patience = learning.patience
-        self.c.relearn = learning.relearn
+        weights = stepping.lanes_of(statistic.weights, statistic.rare_weights)
+        gate_weights = stepping.lanes_of(statistic.gate_weights, statistic.rare_weights)
+        self.c = {
+            **asdict(statistic),
+            **asdict(learning),
+            "is_rare": IS_RARE.tolist(),
+            "is_count": IS_COUNT.tolist(),
+            "sized": (~IS_RARE).astype(float).tolist(),
+            "sign": SIGN.tolist(),
+            "unit": UNIT.tolist(),
+            "memory": laws.memory.tolist(),
+            "var_floor": laws.var_floor.tolist(),
+            "widest": np.where(IS_RARE, 1e30, statistic.ar_clip).tolist(),
+            "ceilings": laws.ceilings.tolist(),
+            "weights": weights.tolist(),
+            "gate_weights": gate_weights.tolist(),
+            "bent": stepping.BENT,
+            "most_often": stepping.MOST_OFTEN,
+        }
 
-    @cython.boundscheck(False)
-    @cython.wraparound(False)
     def step(
         self,
         block: cython.float[:, :, ::1],
@@ -217,378 +236,301 @@ class Stepper:
         evidence: cython.float[::1],
     ) -> None:
         """Score and learn samples in their order; writes the evidence after each."""
-        i: cython.Py_ssize_t
-        row: cython.Py_ssize_t
         limits: Limits = Limits(0.0, 0.0, 0.0, 0.0)
-        c: cython.pointer(Constants) = cython.address(self.c)
-        last: cython.float = -1.0
+        c: ConstantsAt = cython.address(self.c)
+        last: cython.float = -1
         with cython.nogil:
             for i in range(rows.shape[0]):
                 if nats[i] != last:
                     last = nats[i]
                     limits.pace = last / c.burst_steps
                     limits.ahead = limits.pace * c.burst_ahead
-                    limits.cap = expf(limits.ahead)
-                    limits.ceiling = expf(last + c.ceiling_nats)
+                    limits.cap = _exp(limits.ahead)
+                    limits.ceiling = _exp(last + c.ceiling_nats)
                 row = rows[i]
                 evidence[i] = _step(
                     c,
-                    cython.cast(cython.pointer(Stream), cython.address(block[row, 0, 0])),
-                    cython.address(values[i, 0]),
                     cython.address(limits),
+                    cython.cast(StreamAt, cython.address(block[row, 0, 0])),
+                    cython.address(values[i, 0]),
                     frozen[row],
                 )
 
 
 @cython.cfunc
 @cython.nogil
-@cython.cdivision(True)
 @cython.exceptval(check=False)
 def _step(
-    c: cython.pointer(Constants),
-    s: cython.pointer(Stream),
-    values: cython.pointer(cython.float),
-    limits: cython.pointer(Limits),
-    frozen: cython.int,
+    c: ConstantsAt, limits: LimitsAt, s: StreamAt, values: Floats, frozen: cython.int
 ) -> cython.float:
-    m: Sample
-    j: cython.int
-    k: cython.int
-    pooled: cython.float
-    less: cython.float
-    most: cython.float
-    m.work = m.white = 0
-    _residuals(c, s, cython.address(m), values)
-    m.slow = m.failed[0] = m.failed[1] = -1.0
-    for j in range(8):
-        if m.present[j]:
-            if c.rare[j]:
-                _bet_on_event(c, s, cython.address(m), limits, j)
-            else:
-                _bet_on_size(c, s, cython.address(m), limits, j)
-    _bet_on_pairs(c, s, cython.address(m), limits)
-    pooled = _pool(c, s, cython.address(m))
-    most = s.pair[FOLLOWER] + limits.ahead
-    if pooled > most:
-        less = expf(most - pooled)
+    sample: Sample
+    m: SampleAt = cython.address(sample)
+    _read(c, s, m, values)
+    _residuals(c, s, m)
+    _relieved(c, s, m)
+    _growth(c, limits, s, m)
+    for k in range(5):
+        for j in range(8):
+            ratio: cython.float = _least((1 + s.r[k][j]) * m.growth[k][j], limits.ceiling)
+            s.r[k][j] = ratio if m.scored[j] > 0 else s.r[k][j]
+    _bet_on_pairs(c, limits, s, m)
+    _weighted(c.weights, s, m.by_metric)
+    pooled: cython.float = _pool(c, s, m)
+    too_much: cython.float = pooled - (s.pair.follower + limits.ahead)
+    if too_much > 0:
+        less: cython.float = _exp(-too_much)
         for k in range(5):
             for j in range(8):
                 s.r[k][j] *= less
-        s.pair[0] *= less
-        s.pair[1] *= less
-        pooled = _pool(c, s, cython.address(m))
-    most = s.pair[FOLLOWER] + limits.pace
-    s.pair[FOLLOWER] = pooled if pooled < most else most
-    _keep(c, s, cython.address(m))
-    if not frozen:
         for j in range(8):
-            if m.present[j] and _is_due(c, s, j):
+            m.by_metric[j] *= less
+        s.pair.ratio[0] *= less
+        s.pair.ratio[1] *= less
+        pooled = _pool(c, s, m)
+    s.pair.follower = _least(pooled, s.pair.follower + limits.pace)
+    _keep(c, s, m)
+    if not frozen and _any_full(c, s, m):
+        _weighted(c.gate_weights, s, m.by_metric)
+        for j in range(8):
+            if m.present[j] > 0 and _is_due(c, s, j, m.by_metric[j]):
                 _learn(c, s, j)
     return pooled
 
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
-@cython.cdivision(True)
 @cython.exceptval(check=False)
-def _residuals(
-    c: cython.pointer(Constants),
-    s: cython.pointer(Stream),
-    m: cython.pointer(Sample),
-    values: cython.pointer(cython.float),
-) -> cython.void:
-    """Turn values into normal scores: standardised, bent, whitened, latency less its work."""
-    j: cython.int
-    x: cython.float
-    t: cython.float
-    z: cython.float
-    nu: cython.float
-    usual: cython.float
-    slack: cython.float
-    bend: cython.float
+def _read(c: ConstantsAt, s: StreamAt, m: SampleAt, values: Floats) -> cython.void:
+    """Turn values into what is learned, as `state.transform` does; say what of it is there."""
+    first: cython.int = 0
+    anscombe: cython.float = 0.375
     for j in range(8):
-        x = values[j]
-        m.present[j] = not isnan(x)
-        if not m.present[j]:
-            m.known[j] = s.n[j] + s.bn[j] > 0
-            m.scored[j] = 0
-            continue
-        m.known[j] = 1
-        m.scored[j] = s.n[j] >= c.block_min
-        m.x[j] = x
-        if c.rare[j]:
-            m.y[j] = x > 0
-        elif c.count[j]:
-            m.y[j] = 2 * sqrtf(x + cython.cast(cython.float, 0.375))
-        else:
-            m.y[j] = log1pf(x * c.unit[j]) * c.sign[j]
-        if s.n[j] == 0 and s.bn[j] == 0:  # sums are kept around the first sample
-            s.mean[j] = m.y[j]
-            s.raw[j] = x
-        t = m.y[j] - s.centre[j]
-        if j == INTERVAL and t > 0:
-            usual = expm1f(-s.centre[j])
-            slack = log1pf(usual) - log1pf(usual / c.interval_slack)
-            t -= _between(t, 0, slack if slack > 0 else 0)
-        t *= s.inverse[j]
-        if c.rare[j]:
-            m.z0[j] = t
-            continue
-        nu = s.nu[j] if s.nu[j] > 3 else 3
-        z = sqrtf(nu * log1pf(t * t / nu)) * ((8 * nu + 1) / (8 * nu + 3))
-        z = copysignf(z if z < c.ar_clip else c.ar_clip, t)
-        bend = s.bend[j]
-        if bend > 0:
-            z = (expm1f(bend * z) / bend - bend / 2) / sqrtf(1 + BENT * bend * bend)
+        x: cython.float = values[j]
+        here: cython.float = 1 if x == x else 0  # NaN is nothing's equal
+        x = x if x == x else 0
+        y: cython.float = _log1p(x * c.unit[j]) * c.sign[j]
+        root: cython.float = 2 * sqrtf(x + anscombe)
+        event: cython.float = 1 if x > 0 else 0
+        y = root if c.is_count[j] else y
+        y = event if c.is_rare[j] else y
+        m.raw[j] = x
+        m.y[j] = y
+        past: cython.float = s.n[j] + s.bn[j]
+        first |= past + 1 - here == 0
+        m.present[j] = here
+        m.scored[j] = here if s.n[j] >= c.block_min else 0
+        m.known[j] = 1 if past + here > 0 else 0
+    if first:  # sums are kept around the first sample, for float32's sake
+        for j in range(8):
+            if m.present[j] > 0 and s.n[j] + s.bn[j] == 0:
+                s.mean[j] = m.y[j]
+                s.raw[j] = m.raw[j]
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _residuals(c: ConstantsAt, s: StreamAt, m: SampleAt) -> cython.void:
+    """The residuals as normal scores, and the same after whitening."""
+    bent: cython.int = 0
+    dev: cython.float[8]
+    for j in range(8):
+        dev[j] = m.y[j] - s.centre[j]
+        bent |= s.bend[j] > 0
+    dev[INTERVAL] = _less_slack(c, dev[INTERVAL], s.centre[INTERVAL])
+    for j in range(8):
+        t: cython.float = dev[j] * s.inverse[j]
+        nu: cython.float = _most(s.nu[j], 3)
+        z: cython.float = sqrtf(nu * _log1p(t * t / nu)) * ((8 * nu + 1) / (8 * nu + 3))
+        z = copysignf(_least(z, c.ar_clip), t)
+        m.z0[j] = t if c.is_rare[j] else z
+    if bent:
+        for j in range(8):
+            b: cython.float = s.bend[j]
+            z = ((_exp(b * m.z0[j]) - 1) / b - b / 2) / sqrtf(1 + c.bent * b * b)
             z = _between(z, -c.ar_clip, c.ar_clip)
-        m.z0[j] = z
-        z = (z - s.phi[j] * s.last[j]) / sqrtf(1 - s.phi[j] * s.phi[j])
+            m.z0[j] = z if b > 0 else m.z0[j]
+    for j in range(8):
+        phi: cython.float = s.phi[j]
+        z = (m.z0[j] - phi * s.last[j]) / sqrtf(1 - phi * phi)
         m.z[j] = _between(z, -c.z_clip, c.z_clip)
-    _relieve(c, s, m)
 
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
-@cython.cdivision(True)
 @cython.exceptval(check=False)
-def _relieve(
-    c: cython.pointer(Constants), s: cython.pointer(Stream), m: cython.pointer(Sample)
-) -> cython.void:
+def _less_slack(c: ConstantsAt, dev: cython.float, centre: cython.float) -> cython.float:
+    """As `state.less_slack`: a pace that is `interval_slack` times as fast is no change."""
+    if dev <= 0:
+        return dev
+    slack: cython.float = -centre - _log1p((_exp(-centre) - 1) / c.interval_slack)
+    return dev - _between(dev, 0, _most(slack, 0))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _relieved(c: ConstantsAt, s: StreamAt, m: SampleAt) -> cython.void:
     """Take from latency's score what the step's tokens explain of it."""
-    j: cython.int
-    scored: cython.int = 0
-    work: cython.float = 0
-    for j in range(INPUT_TOKENS, OUTPUT_TOKENS + 1):
-        if m.scored[j]:
-            work += m.z[j]
-            scored += 1
-    m.worked = scored > 0 and m.scored[LATENCY]
-    if not m.worked:
-        return
+    told: cython.float = m.scored[INPUT_TOKENS] + m.scored[OUTPUT_TOKENS]
     m.white = m.z[LATENCY]
-    m.work = _between(work / scored, -c.work_clip, c.work_clip)
-    m.z[LATENCY] = _between(
-        (m.white - s.pair_past[BETA] * m.work) * s.pair_past[SCALE], -c.z_clip, c.z_clip
-    )
+    m.work = 0
+    m.worked = told > 0 and m.scored[LATENCY] > 0
+    if m.worked:
+        work: cython.float = m.scored[INPUT_TOKENS] * m.z[INPUT_TOKENS]
+        work += m.scored[OUTPUT_TOKENS] * m.z[OUTPUT_TOKENS]
+        m.work = _between(work / told, -c.work_clip, c.work_clip)
+        work = (m.white - s.pair_past.beta * m.work) * s.pair_past.scale
+        m.z[LATENCY] = _between(work, -c.z_clip, c.z_clip)
 
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
-@cython.cdivision(True)
 @cython.exceptval(check=False)
-def _bet_on_size(
-    c: cython.pointer(Constants),
-    s: cython.pointer(Stream),
-    m: cython.pointer(Sample),
-    limits: cython.pointer(Limits),
-    j: cython.int,
-) -> cython.void:
-    """e^{δz}, cut off, over its own past mean, less the slack."""
-    k: cython.int
-    growth: cython.float
-    bet: cython.float = expf(c.bet * m.z[j])
-    less: cython.float = expf(-c.bet * s.slack[j])
-    bets: cython.float[5]
-    slacks: cython.float[5]
-    bets[0] = bet
-    bets[1] = bets[0] * bets[0]
-    bets[2] = bets[1] * bets[1]
-    bets[3] = bets[2] * bets[2]
-    bets[4] = 1 / bets[2]
-    slacks[0] = less
-    slacks[1] = less * less
-    slacks[2] = slacks[1] * slacks[1]
-    slacks[3] = slacks[2] * slacks[2]
-    slacks[4] = slacks[2]
+def _growth(c: ConstantsAt, limits: LimitsAt, s: StreamAt, m: SampleAt) -> cython.void:
+    """The factors of R and the plain bets, and the pairs' bets."""
+    spared: cython.float[8][5]
+    for j in range(8):
+        m.bets[0][j] = _exp(c.bet * m.z[j])
+        spared[0][j] = _exp(-c.bet * s.slack[j])
+    for k in range(1, 4):
+        for j in range(8):
+            m.bets[k][j] = m.bets[k - 1][j] * m.bets[k - 1][j]
+            spared[k][j] = spared[k - 1][j] * spared[k - 1][j]
+    for j in range(8):
+        m.bets[4][j] = 1 / m.bets[2][j]
+        spared[4][j] = spared[2][j]
     for k in range(5):
-        bet = bets[k] if bets[k] < c.ceilings[k] else c.ceilings[k]
-        m.bets[k][j] = bet
-        if not m.scored[j]:
-            continue
-        growth = bet * (s.ng[j] + 1) / (s.g[k][j] + bet)
-        if j == LATENCY and k == PAIRED_BET:
-            m.slow = growth * slacks[k]
-        growth *= slacks[k]
-        growth = growth if growth < limits.cap else limits.cap
-        growth *= 1 + s.r[k][j]
-        s.r[k][j] = growth if growth < limits.ceiling else limits.ceiling
+        for j in range(8):
+            bet: cython.float = _least(m.bets[k][j], c.ceilings[k])
+            m.bets[k][j] = bet
+            m.growth[k][j] = bet * (s.ng[j] + 1) / (s.g[k][j] + bet) * spared[k][j]
+    m.slow = m.growth[PAIRED_BET][LATENCY]
+    for k in range(5):
+        for j in range(8):
+            m.growth[k][j] = _least(m.growth[k][j], limits.cap)
 
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.cdivision(True)
-@cython.exceptval(check=False)
-def _bet_on_event(
-    c: cython.pointer(Constants),
-    s: cython.pointer(Stream),
-    m: cython.pointer(Sample),
-    limits: cython.pointer(Limits),
-    j: cython.int,
-) -> cython.void:
-    """The likelihood ratio of raised odds against the upper bound of the learned rate."""
-    k: cython.int
-    hit: cython.float
-    growth: cython.float
-    rate: cython.float
-    if not m.scored[j]:
-        return
-    rate = s.slack[j] + s.phi[j] * s.last[j] / (s.inverse[j] if s.inverse[j] > 1 else 1)
-    rate = _between(rate, c.rare_floor, MOST_OFTEN)
-    for k in range(4):
-        hit = c.rare_odds[k] / (1 + rate * (c.rare_odds[k] - 1))
-        hit = hit if hit < limits.cap else limits.cap
-        growth = hit if m.y[j] > 0 else (1 - rate * hit) / (1 - rate)
-        if k == PAIRED_ODDS:
-            m.failed[j - RETRIES] = growth
-        growth *= 1 + s.r[k][j]
-        s.r[k][j] = growth if growth < limits.ceiling else limits.ceiling
-
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.cdivision(True)
-@cython.exceptval(check=False)
-def _bet_on_pairs(
-    c: cython.pointer(Constants),
-    s: cython.pointer(Stream),
-    m: cython.pointer(Sample),
-    limits: cython.pointer(Limits),
-) -> cython.void:
-    """Slow and failing at once: the product of both bets over its own past mean."""
-    i: cython.int
-    bet: cython.float
-    growth: cython.float
+    # Bernoulli: centre is the rate, 1/inverse its deviation, slack the rate that is bet against
     for i in range(2):
-        m.pair_bet[i] = 0
-        if m.slow < 0 or m.failed[i] < 0:
-            continue
-        bet = m.slow * m.failed[i]
-        m.pair_bet[i] = bet
-        growth = bet * (s.pair_past[N_PAIR + i] + c.bets_prior + 1)
-        growth /= s.pair_past[G_PAIR + i] + c.bets_prior + bet
-        growth = growth if bet > growth else bet
-        growth = growth if growth < limits.cap else limits.cap
-        growth *= 1 + s.pair[i]
-        s.pair[i] = growth if growth < limits.ceiling else limits.ceiling
+        j = FIRST_RARE + i
+        rate: cython.float = s.slack[j] + s.phi[j] * s.last[j] / _most(s.inverse[j], 1)
+        rate = _between(rate, c.rare_floor, c.most_often)
+        rest: cython.float = 1 / (1 - rate)
+        for k in range(4):
+            hit: cython.float = c.rare_odds[k] / (1 + rate * (c.rare_odds[k] - 1))
+            hit = _least(hit, limits.cap)
+            m.growth[k][j] = hit if m.y[j] > 0 else (1 - rate * hit) * rest
+        m.growth[4][j] = 0
+        m.joint[i] = m.slow * m.growth[PAIRED_ODDS][j]
 
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
-@cython.cdivision(True)
 @cython.exceptval(check=False)
-def _pool(
-    c: cython.pointer(Constants), s: cython.pointer(Stream), m: cython.pointer(Sample)
-) -> cython.float:
-    """Return the evidence: log(1 + mean of R) over the metrics and pairs that are known."""
-    j: cython.int
+def _bet_on_pairs(c: ConstantsAt, limits: LimitsAt, s: StreamAt, m: SampleAt) -> cython.void:
+    """Slow and failing at once: the product of both bets over its own past mean."""
+    for i in range(2):
+        m.paired[i] = m.scored[FIRST_RARE + i] > 0 and m.scored[LATENCY] > 0
+        if m.paired[i]:
+            growth: cython.float = m.joint[i] * (s.pair_past.n[i] + c.bets_prior + 1)
+            growth /= s.pair_past.g[i] + c.bets_prior + m.joint[i]
+            growth = _least(_least(growth, m.joint[i]), limits.cap)
+            s.pair.ratio[i] = _least((1 + s.pair.ratio[i]) * growth, limits.ceiling)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _weighted(
+    weights: cython.pointer(cython.float[8]), s: StreamAt, by_metric: Floats
+) -> cython.void:
+    """Each metric's R: the mean over its bets."""
+    for j in range(8):
+        by_metric[j] = (
+            weights[0][j] * s.r[0][j]
+            + weights[1][j] * s.r[1][j]
+            + weights[2][j] * s.r[2][j]
+            + weights[3][j] * s.r[3][j]
+            + weights[4][j] * s.r[4][j]
+        )
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _pool(c: ConstantsAt, s: StreamAt, m: SampleAt) -> cython.float:
+    """The evidence: log(1 + mean of R) over the known metrics and pairs."""
     total: cython.float = 0
     weight: cython.float = 0
+    tiny: cython.float = 1e-6
     for j in range(8):
-        if m.known[j]:
-            total += c.metric_weights[j] * _of_metric(c, s, j, c.weights)
-            weight += c.metric_weights[j]
-    if m.known[LATENCY]:
-        for j in range(2):
-            if m.known[RETRIES + j]:
-                total += c.pair_weight * s.pair[j]
-                weight += c.pair_weight
-    return log1pf(total / weight) if weight > 0 else 0
+        total += m.known[j] * c.metric_weights[j] * m.by_metric[j]
+        weight += m.known[j] * c.metric_weights[j]
+    for i in range(2):
+        if m.known[LATENCY] * m.known[FIRST_RARE + i] > 0:
+            total += c.pair_weight * s.pair.ratio[i]
+            weight += c.pair_weight
+    return _log1p(total / _most(weight, tiny))
 
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
 @cython.exceptval(check=False)
-def _of_metric(
-    c: cython.pointer(Constants),
-    s: cython.pointer(Stream),
-    j: cython.int,
-    weights: cython.pointer(cython.float),
-) -> cython.float:
-    """Return one metric's R: the mean over its bets."""
-    if c.rare[j]:
-        weights = c.rare_weights
-        return (
-            weights[0] * s.r[0][j]
-            + weights[1] * s.r[1][j]
-            + weights[2] * s.r[2][j]
-            + weights[3] * s.r[3][j]
-        )
-    return (
-        weights[0] * s.r[0][j]
-        + weights[1] * s.r[1][j]
-        + weights[2] * s.r[2][j]
-        + weights[3] * s.r[3][j]
-        + weights[4] * s.r[4][j]
-    )
-
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.cdivision(True)
-@cython.exceptval(check=False)
-def _keep(
-    c: cython.pointer(Constants), s: cython.pointer(Stream), m: cython.pointer(Sample)
-) -> cython.void:
+def _keep(c: ConstantsAt, s: StreamAt, m: SampleAt) -> cython.void:
     """Put the sample into the block that waits to be learned."""
-    i: cython.int
-    j: cython.int
-    k: cython.int
-    dev: cython.float
-    widest: cython.float
     for j in range(8):
-        if not m.present[j]:
-            continue
-        dev = m.y[j] - s.mean[j]
-        if m.scored[j]:
-            if not c.rare[j]:
-                widest = c.ar_clip / s.inverse[j]
-                dev = _between(dev, -widest, widest)
-                for k in range(5):
-                    s.bg[k][j] += m.bets[k][j]
-            s.bxy[j] += m.z0[j] * s.last[j]
-            s.bxx[j] += s.last[j] * s.last[j]
-            s.last[j] = m.z0[j]
-        else:
-            s.last[j] = 0
-        s.bn[j] += 1
+        last: cython.float = s.last[j]
+        z0: cython.float = m.z0[j] * m.scored[j]
+        dev: cython.float = m.y[j] - s.mean[j]
+        widest: cython.float = c.widest[j] / s.inverse[j]
+        dev = _between(dev, -widest, widest) if m.scored[j] > 0 else dev
+        dev *= m.present[j]
+        raw_dev: cython.float = (m.raw[j] - s.raw[j]) * m.present[j]
+        s.bxy[j] += z0 * last
+        s.bxx[j] += last * last * m.scored[j]
+        s.last[j] = z0 if m.present[j] > 0 else last
+        s.bn[j] += m.present[j]
         s.bs[j] += dev
         s.bss[j] += dev * dev
         s.bsc[j] += dev * dev * dev
-        dev = m.x[j] - s.raw[j]
-        s.brs[j] += dev
-        s.brss[j] += dev * dev
+        s.brs[j] += raw_dev
+        s.brss[j] += raw_dev * raw_dev
+    for k in range(5):
+        for j in range(8):
+            s.bg[k][j] += m.bets[k][j] * m.scored[j] * c.sized[j]
     for i in range(2):
-        if m.pair_bet[i] > 0:
-            s.pair_block[N_PAIR + i] += 1
-            s.pair_block[G_PAIR + i] += m.pair_bet[i]
+        if m.paired[i]:
+            s.pair_block.n[i] += 1
+            s.pair_block.g[i] += m.joint[i]
     if m.worked:
-        s.pair_block[BLOCK_WN] += 1
-        s.pair_block[BLOCK_WY] += m.white * m.work
-        s.pair_block[BLOCK_WW] += m.work * m.work
+        s.pair_block.work_n += 1
+        s.pair_block.wy += m.white * m.work
+        s.pair_block.ww += m.work * m.work
 
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
 @cython.exceptval(check=False)
-def _is_due(c: cython.pointer(Constants), s: cython.pointer(Stream), j: cython.int) -> cython.int:
-    """Whether a metric's block may be learned: full, and neither odd of late nor clearly changed."""
+def _any_full(c: ConstantsAt, s: StreamAt, m: SampleAt) -> cython.int:
+    """Whether the block of any metric is full, so that the rest need be asked."""
+    full: cython.int = 0
+    for j in range(8):
+        need: cython.float = _between(s.n[j] * c.block_share, c.block_min, c.block_max)
+        full |= s.bn[j] * m.present[j] >= need
+    return full
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_due(c: ConstantsAt, s: StreamAt, j: cython.int, gated: cython.float) -> cython.int:
+    """Whether a block may be learned: full, and neither odd of late nor clearly changed."""
     waiting: cython.float = s.bn[j]
     need: cython.float = _between(s.n[j] * c.block_share, c.block_min, c.block_max)
-    gated: cython.float
     if waiting < need:
         return 0
     if waiting >= c.relearn * c.memory[j]:
         return 1
-    gated = _of_metric(c, s, j, c.gate_weights)
     if gated > c.gate:
         return 0
     return gated <= c.gate_odd or waiting >= need * (1 + c.patience)
@@ -596,23 +538,18 @@ def _is_due(c: cython.pointer(Constants), s: cython.pointer(Stream), j: cython.i
 
 @cython.cfunc
 @cython.nogil
-@cython.cdivision(True)
 @cython.exceptval(check=False)
-def _learn(c: cython.pointer(Constants), s: cython.pointer(Stream), j: cython.int) -> cython.void:
-    """Merge a metric's block into its baseline."""
-    k: cython.int
+def _learn(c: ConstantsAt, s: StreamAt, j: cython.int) -> cython.void:
+    """Merge the waiting block of a metric into its baseline, as `Merging.learn`."""
     n: cython.float = s.n[j]
     bn: cython.float = s.bn[j]
     total: cython.float = n + bn
     memory: cython.float = c.memory[j]
     shift: cython.float = s.bs[j] / bn
     second: cython.float = s.bss[j] / bn
-    inside: cython.float = second - shift * shift
+    inside: cython.float = _most(second - shift * shift, 0)
     third: cython.float = s.bsc[j] / bn - 3 * shift * second + 2 * shift * shift * shift
     scored: cython.float = bn if n >= c.block_min else 0
-    keep: cython.float
-    fade: cython.float
-    inside = inside if inside > 0 else 0
     s.skew[j] = (
         n * s.skew[j]
         + bn * third
@@ -622,113 +559,93 @@ def _learn(c: cython.pointer(Constants), s: cython.pointer(Stream), j: cython.in
     s.var[j] = (n * s.var[j] + bn * inside + shift * shift * n * bn / total) / total
     s.mean[j] += shift * bn / total
     shift = s.brs[j] / bn
-    inside = s.brss[j] / bn - shift * shift
-    inside = inside if inside > 0 else 0
+    inside = _most(s.brss[j] / bn - shift * shift, 0)
     s.raw_var[j] = (n * s.raw_var[j] + bn * inside + shift * shift * n * bn / total) / total
     s.raw[j] += shift * bn / total
-    s.n[j] = total if total < memory else memory
-    keep = _between((memory - scored) / (s.ng[j] if s.ng[j] > 1 else 1), 0, 1)
+    s.n[j] = _least(total, memory)
+
+    keep: cython.float = _between((memory - scored) / _most(s.ng[j], 1), 0, 1)
     for k in range(5):
         s.g[k][j] = keep * s.g[k][j] + s.bg[k][j]
         s.bg[k][j] = 0
     s.ng[j] = keep * s.ng[j] + scored
-    fade = _between(1 - scored / memory, 0, 1)
+    fade: cython.float = _between(1 - scored / memory, 0, 1)
     s.sxy[j] = fade * s.sxy[j] + s.bxy[j]
     s.sxx[j] = fade * s.sxx[j] + s.bxx[j]
     s.bn[j] = s.bs[j] = s.bss[j] = s.bsc[j] = s.bxy[j] = s.bxx[j] = s.brs[j] = s.brss[j] = 0
     _derive(c, s, j)
     if j == LATENCY:
-        _learn_pairs(c, s)
-        _learn_work(c, s)
+        _learn_joint(c, s)
 
 
 @cython.cfunc
 @cython.nogil
-@cython.cdivision(True)
 @cython.exceptval(check=False)
-def _learn_pairs(c: cython.pointer(Constants), s: cython.pointer(Stream)) -> cython.void:
-    i: cython.int
-    keep: cython.float
-    past: cython.float
+def _learn_joint(c: ConstantsAt, s: StreamAt) -> cython.void:
+    """Merge what the pairs and the work have waiting, as `Merging._learn_joint`."""
+    ratio: cython.float[8]
+    waits: cython.pointer(PairBlock) = cython.address(s.pair_block)
+    _weighted(c.gate_weights, s, ratio)
     for i in range(2):
-        if _of_metric(c, s, RETRIES + i, c.gate_weights) <= c.gate_odd:
-            past = s.pair_past[N_PAIR + i]
-            keep = _between(
-                (c.memory[RETRIES + i] - s.pair_block[N_PAIR + i]) / (past if past > 1 else 1), 0, 1
-            )
-            s.pair_past[N_PAIR + i] = keep * past + s.pair_block[N_PAIR + i]
-            s.pair_past[G_PAIR + i] = keep * s.pair_past[G_PAIR + i] + s.pair_block[G_PAIR + i]
-        s.pair_block[N_PAIR + i] = s.pair_block[G_PAIR + i] = 0
+        j = FIRST_RARE + i
+        if ratio[j] <= c.gate_odd:
+            past: cython.float = s.pair_past.n[i]
+            keep: cython.float = _between((c.memory[j] - waits.n[i]) / _most(past, 1), 0, 1)
+            s.pair_past.n[i] = keep * past + waits.n[i]
+            s.pair_past.g[i] = keep * s.pair_past.g[i] + waits.g[i]
+    fade: cython.float = _between(1 - waits.work_n / c.memory[LATENCY], 0, 1)
+    s.pair.work_n = fade * s.pair.work_n + waits.work_n
+    s.pair_past.wy = fade * s.pair_past.wy + waits.wy
+    s.pair_past.ww = fade * s.pair_past.ww + waits.ww
+    if s.pair.work_n > 0:
+        beta: cython.float = s.pair_past.wy / (s.pair_past.ww + c.work_shrink)
+        share: cython.float = _least(beta * beta * s.pair_past.ww / s.pair.work_n, c.work_share_max)
+        s.pair_past.beta = beta
+        s.pair_past.scale = 1 / sqrtf(1 - share)
+    memset(waits, 0, cython.sizeof(PairBlock))
 
 
 @cython.cfunc
 @cython.nogil
-@cython.cdivision(True)
 @cython.exceptval(check=False)
-def _learn_work(c: cython.pointer(Constants), s: cython.pointer(Stream)) -> cython.void:
-    n: cython.float = s.pair_block[BLOCK_WN]
-    fade: cython.float = _between(1 - n / c.memory[LATENCY], 0, 1)
-    share: cython.float
-    s.pair[WORK_N] = fade * s.pair[WORK_N] + n
-    s.pair_past[WY] = fade * s.pair_past[WY] + s.pair_block[BLOCK_WY]
-    s.pair_past[WW] = fade * s.pair_past[WW] + s.pair_block[BLOCK_WW]
-    s.pair_block[BLOCK_WN] = s.pair_block[BLOCK_WY] = s.pair_block[BLOCK_WW] = 0
-    if s.pair[WORK_N] > 0:
-        s.pair_past[BETA] = s.pair_past[WY] / (s.pair_past[WW] + c.work_shrink)
-        share = s.pair_past[BETA] * s.pair_past[BETA] * s.pair_past[WW] / s.pair[WORK_N]
-        share = share if share < c.work_share_max else c.work_share_max
-        s.pair_past[SCALE] = 1 / sqrtf(1 - share)
-
-
-@cython.cfunc
-@cython.nogil
-@cython.cdivision(True)
-@cython.exceptval(check=False)
-def _derive(c: cython.pointer(Constants), s: cython.pointer(Stream), j: cython.int) -> cython.void:
-    """Join what was learned and the prior: the baseline as used."""
+def _derive(c: ConstantsAt, s: StreamAt, j: cython.int) -> cython.void:
+    """Join what was learned and the prior anew, as `Merging._derive`."""
     n: cython.float = s.n[j]
     k0: cython.float = s.prior_n[j]
-    total: cython.float = n + k0 if n + k0 > 1 else 1
+    nu0: cython.float = s.prior_nu[j]
     apart: cython.float = s.mean[j] - s.prior_mean[j]
+    total: cython.float = _most(n + k0, 1)
     centre: cython.float = s.mean[j] - apart * k0 / total
-    nu: cython.float = n + s.prior_nu[j] - 1
-    var: cython.float
-    slack: cython.float
-    rate: cython.float
-    bend: cython.float
-    phi: cython.float = s.sxy[j] + c.ar_shrink * s.prior_phi[j]
-    nu = nu if nu > 3 else 3
+    nu: cython.float = _most(n + nu0 - 1, 3)
+    phi: cython.float = (s.sxy[j] + c.ar_shrink * s.prior_phi[j]) / (s.sxx[j] + c.ar_shrink)
+    bend: cython.float = 0
     s.nu[j] = nu
-    s.phi[j] = _between(phi / (s.sxx[j] + c.ar_shrink), 0, c.ar_max)
-    if c.rare[j]:
-        rate = _between(centre, c.rare_floor, 1 - c.rare_floor)
+    s.phi[j] = _between(phi, 0, c.ar_max)
+    if c.is_rare[j]:
+        rate: cython.float = _between(centre, c.rare_floor, 1 - c.rare_floor)
         s.centre[j] = rate
         s.inverse[j] = 1 / sqrtf(rate * (1 - rate))
-        s.slack[j] = _upper(c, rate, total)
+        errors: cython.float = c.rare_slack * (1 + 1 / (1 + rate * total / c.rare_slack_hits))
+        s.slack[j] = _wilson(rate, total, errors)
         return
-    var = (n * s.var[j] + s.prior_nu[j] * s.prior_var[j] + apart * apart * n * k0 / total) / nu
-    var = (var if var > c.var_floor[j] else c.var_floor[j]) * (1 + 1 / total)
+    var: cython.float = (n * s.var[j] + nu0 * s.prior_var[j] + apart * apart * n * k0 / total) / nu
+    var = _most(var, c.var_floor[j]) * (1 + 1 / total)
     s.centre[j] = centre
     s.inverse[j] = 1 / sqrtf(var)
-    slack = c.kappa_young / sqrtf(total)
-    slack = slack if slack > c.kappa_min else c.kappa_min
-    s.bend[j] = 0
-    if not c.count[j]:
-        slack = slack if slack > c.drift * s.inverse[j] else c.drift * s.inverse[j]
+    slack: cython.float = _most(c.kappa_min, c.kappa_young / sqrtf(total))
+    if not c.is_count[j]:
+        slack = _most(slack, c.drift * s.inverse[j])
         if s.var[j] > c.var_floor[j]:
             bend = -s.skew[j] / (s.var[j] * sqrtf(s.var[j])) * n / (n + c.bend_shrink)
-            if bend > c.bend_min:
-                s.bend[j] = bend if bend < c.bend_max else c.bend_max
     s.slack[j] = slack
+    s.bend[j] = _least(bend, c.bend_max) if bend > c.bend_min else 0
 
 
 @cython.cfunc
 @cython.nogil
-@cython.cdivision(True)
 @cython.exceptval(check=False)
-def _upper(c: cython.pointer(Constants), rate: cython.float, n: cython.float) -> cython.float:
-    """Return Wilson's upper bound of a rate seen in n steps."""
-    errors: cython.float = c.rare_slack * (1 + 1 / (1 + rate * n / c.rare_slack_hits))
+def _wilson(rate: cython.float, n: cython.float, errors: cython.float) -> cython.float:
+    """Return the upper bound of a rate seen in n steps, `errors` standard errors up (1927)."""
     square: cython.float = errors * errors / n
     root: cython.float = errors * sqrtf(rate * (1 - rate) / n + square / (4 * n))
     return (rate + square / 2 + root) / (1 + square)
@@ -736,7 +653,80 @@ def _upper(c: cython.pointer(Constants), rate: cython.float, n: cython.float) ->
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
+@cython.exceptval(check=False)
+def _least(x: cython.float, y: cython.float) -> cython.float:
+    return x if x < y else y
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _most(x: cython.float, y: cython.float) -> cython.float:
+    return x if x > y else y
+
+
+@cython.cfunc
+@cython.nogil
 @cython.exceptval(check=False)
 def _between(x: cython.float, low: cython.float, high: cython.float) -> cython.float:
-    return low if x < low else (high if x > high else x)
+    return _most(low, _least(high, x))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _exp(x: cython.float) -> cython.float:
+    """e^x to 2e-7 of itself; beyond ±80 that of ±80.
+
+    2^n, by the bits of the exponent, times a polynomial (Cephes' expf).
+    """
+    p1: cython.float = 0.5
+    p2: cython.float = 1.6666665459e-1
+    p3: cython.float = 4.1665795894e-2
+    p4: cython.float = 8.3334519073e-3
+    p5: cython.float = 1.3981999507e-3
+    p6: cython.float = 1.9875691500e-4
+    log2_e: cython.float = 1.44269504088896341
+    ln2: cython.float = 0.693359375  # in few digits, so that n·ln2 is exact
+    ln2_rest: cython.float = -2.12194440e-4
+    whole: cython.float = 12582912  # 1.5·2^23: floats this large have no places after the point
+    turns: Bits
+    power: Bits
+    x = _between(x, -80, 80)
+    turns.number = x * log2_e + whole
+    n: cython.float = turns.number - whole
+    x = x - n * ln2 - n * ln2_rest
+    poly: cython.float = ((((p6 * x + p5) * x + p4) * x + p3) * x + p2) * x + p1
+    power.number = poly * x * x + x + 1
+    power.pattern += turns.pattern << 23
+    return power.number
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _log1p(x: cython.float) -> cython.float:
+    """log(1+x) to 2e-7 of itself, for x from 0 to 1e30.
+
+    1+x = 2^n·(1+f) with 1+f from √½ to √2; the series in f/(2+f) is FreeBSD's log1pf.
+    """
+    p1: cython.float = 0.66666662693
+    p2: cython.float = 0.40000972152
+    p3: cython.float = 0.28498786688
+    p4: cython.float = 0.24279078841
+    half: cython.float = 0.5
+    ln2: cython.float = 0.69313812256
+    ln2_rest: cython.float = 9.0580006145e-6
+    sum_: Bits
+    sum_.number = 1 + x
+    lost: cython.float = (x - (sum_.number - 1)) / sum_.number  # by rounding 1+x
+    exponent: cython.int = (sum_.pattern - 0x3F3504F3) >> 23
+    sum_.pattern -= exponent << 23
+    n: cython.float = exponent
+    f: cython.float = sum_.number - 1
+    s: cython.float = f / (2 + f)
+    z: cython.float = s * s
+    w: cython.float = z * z
+    square: cython.float = half * f * f
+    series: cython.float = s * (square + w * (p2 + w * p4) + z * (p1 + w * p3))
+    return series + (n * ln2_rest + lost) - square + f + n * ln2

@@ -31,6 +31,8 @@ class Source(enum.StrEnum):
     HARD_LIMIT = "hard_limit"
     REPETITION = "repetition"
     SILENCE = "silence"
+    DRIFT = "drift"
+    """Too slow for the statistic, whose baseline follows it."""
 
 
 class MetricEffect(msgspec.Struct, frozen=True):

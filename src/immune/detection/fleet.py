@@ -8,21 +8,22 @@ findings never fence; single findings that one explains are absorbed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
 from immune.columns import Bool, Names
+from immune.detection.agent_set import AgentSet
 from immune.detection.alike import Group, best_group, sample
 from immune.detection.change import Recent, Typical, shares, typical_of
 from immune.detection.facts import FactBook
 from immune.detection.findings import Finding
 from immune.detection.fleet_case import Case, FleetFinding, Subject, explained, own_part
-from immune.detection.fleet_tick import Levels, Scan, Tick, Trend, groups_of, tick_of
+from immune.detection.fleet_tick import Levels, Scan, Shared, Tick, Trend, groups_of, tick_of
 from immune.detection.grouping import Indices
 from immune.detection.hits import Hit
-from immune.detection.outage import Outage, find_outage
+from immune.detection.outage import Outage, find_outage, showing
 from immune.detection.rule_params import FleetParams
 
 _GROUPS_S = 5.0
@@ -63,7 +64,7 @@ class FleetWatch:
         for case in self._open.values():
             self._carry_on(tick, case)
         releases, gaps = self._releases(tick), self._gaps(tick)
-        return [*releases, *gaps, *self._outages(tick.less(self._of_releases()))]
+        return [*releases, *gaps, *self._outages(tick)]
 
     def subsided(self, now: float) -> list[FleetFinding]:
         """Return the open findings whose members have been back to normal long enough, once."""
@@ -91,7 +92,7 @@ class FleetWatch:
     def members_of(self, finding: FleetFinding) -> tuple[str, ...]:
         """Return the ids of all members so far, the later ones included."""
         case = self._open.get(finding.subject)
-        return finding.members if case is None else self._ids(case.members)
+        return finding.members if case is None else self._ids(case.members.codes())
 
     def explains(self, single: Finding) -> bool:
         """Return whether an agent's finding is but a part of the open fleet findings, together.
@@ -127,12 +128,16 @@ class FleetWatch:
 
     def _outages(self, tick: Tick) -> list[FleetFinding]:
         found: list[FleetFinding] = []
-        while (outage := self._outage(tick)) is not None:
+        # one hides another: what the first explains must be out of sight
+        for _ in range(self._params.looks_max):
+            outage = self._outage(tick.less(self._shared(len(tick.known))))
+            if outage is None:
+                break
             finding = FleetFinding(
                 kind="outage",
                 dimension=outage.group.dimension,
                 name=outage.group.name,
-                members=self._ids(outage.members.tolist()),
+                members=self._ids(outage.members),
                 metrics=outage.metrics,
                 at=tick.now,
                 onset_at=outage.alike.onset_at,
@@ -164,7 +169,7 @@ class FleetWatch:
             members = changes.agent[same]
             case = self._open.get(("release", "agent_type", text(of_type), text(value)))
             if case is not None:
-                case.members.update(members.tolist())
+                case.members.add(members)
                 continue
             group = np.flatnonzero(active & (tick.facts.agent_type == of_type))
             share = len(members) / len(group)
@@ -174,7 +179,7 @@ class FleetWatch:
                 kind="release",
                 dimension="agent_type",
                 name=text(of_type),
-                members=self._ids(members.tolist()),
+                members=self._ids(members),
                 metrics=(),
                 at=tick.now,
                 onset_at=float(changes.at[same].min()),
@@ -207,7 +212,7 @@ class FleetWatch:
             kind="telemetry_gap",
             dimension=group.dimension,
             name=group.name,
-            members=self._ids(members.tolist()),
+            members=self._ids(members),
             metrics=(),
             at=tick.now,
             onset_at=float(tick.facts.last_at[members].min()),
@@ -231,14 +236,14 @@ class FleetWatch:
         self, finding: FleetFinding, members: Indices, group: Indices, typical: Typical | None
     ) -> None:
         self._open[finding.subject] = Case(
-            finding, set(members.tolist()), set(group.tolist()), typical, finding.at
+            finding, AgentSet(members), AgentSet(group), typical, finding.at
         )
 
     def _taken(self, size: int, now: float, *, but_known_releases: bool = False) -> Bool:
         taken = np.zeros(size, np.bool_)
         for case in self._open.values():
             if not (but_known_releases and self._is_known_release(case, now)):
-                taken[list(case.members)] = True
+                taken |= case.members.mask(size)
         return taken
 
     def _is_known_release(self, case: Case, now: float) -> bool:
@@ -248,23 +253,22 @@ class FleetWatch:
         settled = now - case.finding.at >= self._params.within_s
         return settled or bool(case.typical.affected.any())
 
-    def _of_releases(self) -> dict[int, Typical]:
-        """Return what the open releases do to their members, by agent."""
-        return {
-            agent: case.typical
+    def _shared(self, size: int) -> list[Shared]:
+        """Return what the open findings do to those concerned, as masks of `size`."""
+        return [
+            (case.concerned.mask(size), typical)
             for case in self._open.values()
-            if case.finding.kind == "release" and case.typical is not None
-            for agent in case.members
-        }
+            if (typical := case.explains_parts()) is not None
+        ]
 
     def _carry_on(self, tick: Tick, case: Case) -> None:
         """Take in new members, measure anew, and see whether it is over."""
         subject = (case.finding.dimension, case.finding.name)
         for group in tick.groups:
             if (group.dimension, group.name) == subject:
-                case.group.update(group.agents.tolist())
+                case.group.add(group.agents)
         if case.finding.kind == "telemetry_gap":
-            case.members |= case.group.intersection(self._silent)
+            case.members.add([agent for agent in self._silent if agent in case.group])
         else:
             self._join(tick, case)
             # often at first, when each step tells much
@@ -280,18 +284,22 @@ class FleetWatch:
         if case.finding.kind == "release" or case.typical is None:
             return
         p = self._params
-        others = np.array(sorted(case.group - case.members), np.intp)
-        others = others[tick.known[others] & (tick.evidence[others] >= p.nats_min)]
+        size = len(tick.known)
+        outside = case.group.mask(size) & ~case.members.mask(size) & tick.known
+        others = np.flatnonzero(outside & (tick.evidence >= p.nats_min))
+        if len(others) > p.scans_max:
+            case.members.add(others[showing(tick, others, case.typical)])
+            return
         earliest = case.finding.onset_at - p.within_s
-        for agent, change in tick.scanned(sample(others, p.scans_max).tolist()).items():
+        for agent, change in tick.scanned(others.tolist()).items():
             if change.onset_at >= earliest and shares(change, case.typical, p, None):
-                case.members.add(agent)
+                case.members.add([agent])
 
     def _measure(self, tick: Tick, case: Case) -> None:
         """Measure the typical member anew: an outage may grow, and a release show late."""
         p = self._params
         case.measured_at = tick.now
-        members = np.array(sorted(case.members - self._of_others(case)), np.intp)
+        members = np.flatnonzero(case.members.mask(len(tick.known)) & ~self._of_others(case, tick))
         looked_at = sample(members[tick.known[members]], p.scans_max // 4)
         changes = [
             change
@@ -309,16 +317,17 @@ class FleetWatch:
             now = typical_of(changes, affected | known.affected)
             case.typical = Typical(now.affected, np.maximum(now.size, known.size))
 
-    def _of_others(self, case: Case) -> set[int]:
+    def _of_others(self, case: Case, tick: Tick) -> Bool:
         """For a release, the members of outages: what those suffer is not its doing."""
-        if case.finding.kind != "release":
-            return set()
-        outages = [c for c in self._open.values() if c.finding.kind == "outage"]
-        return {agent for other in outages for agent in other.members}
+        members = np.zeros(len(tick.known), np.bool_)
+        for other in self._open.values():
+            if case.finding.kind == "release" and other.finding.kind == "outage":
+                members |= other.members.mask(len(members))
+        return members
 
     def _is_calm(self, tick: Tick, case: Case) -> bool:
         p = self._params
-        members = np.array(sorted(case.members), np.intp)
+        members = case.members.codes()
         if case.finding.kind == "telemetry_gap":
             sick = np.isin(members, list(self._silent))
         else:
@@ -327,8 +336,8 @@ class FleetWatch:
             sick = (tick.evidence[members] >= p.nats_min) & ~tick.trend.falling[members]
         return len(sick) > 0 and float(sick.mean()) <= p.subsided_share
 
-    def _ids(self, agents: Iterable[int]) -> tuple[str, ...]:
-        return tuple(sorted(self._names.agents.text(agent) for agent in agents))
+    def _ids(self, agents: Indices) -> tuple[str, ...]:
+        return tuple(sorted(map(self._names.agents.text, agents.tolist())))
 
 
 __all__ = ["FleetFinding", "FleetWatch", "Levels", "Recent", "Scan"]

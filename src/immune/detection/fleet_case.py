@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from immune.detection.agent_set import AgentSet
 from immune.detection.change import (
     ERRORS,
     PART_OF,
@@ -68,8 +69,8 @@ class Case:
     """An open finding; agents by their codes."""
 
     finding: FleetFinding
-    members: set[int]
-    group: set[int]
+    members: AgentSet
+    group: AgentSet
     typical: Typical | None
     """What the typical member suffers; None where nothing was measured yet."""
     measured_at: float
@@ -88,6 +89,20 @@ class Case:
             return True
         # one of the type whose new prompt or model was not told shows what the others show
         return agent in self.group and self.typical is not None
+
+    @property
+    def concerned(self) -> AgentSet:
+        """Who suffers it or will: an outage takes one agent of its group after the other."""
+        return self.group if self.finding.kind == "outage" else self.members
+
+    def explains_parts(self) -> Typical | None:
+        """Return what is no news on those concerned; None where nothing was measured yet."""
+        if self.typical is None or self.finding.kind == "telemetry_gap":
+            return None
+        affected = self.typical.affected.copy()
+        # whoever waits too long fails, and errors show later than latency
+        affected[ERRORS] |= self.finding.kind == "outage" and affected[TIME]
+        return Typical(affected, self.typical.size)
 
     def is_past_release(self, single: Finding, params: FleetParams) -> bool:
         """Return whether this is a release that was over when the agent's finding began."""

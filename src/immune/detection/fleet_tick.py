@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from immune.columns import Bool, Float32, Float64, Int32
+from immune.columns import KINDS, Bool, Float32, Float64, Int32
 from immune.detection.alike import Group
 from immune.detection.change import (
     PARTS,
@@ -81,6 +81,10 @@ class Trend:
             self._last[agent] = self._slow[agent] = 0
 
 
+Shared = tuple[Bool, Typical]
+"""Agents, as a mask by code, and what all of them suffer."""
+
+
 @dataclass(slots=True)
 class Tick:
     """What one call of `FleetWatch.watch` works on; arrays by agent code."""
@@ -98,18 +102,18 @@ class Tick:
     known: Bool
     """Agents that have a level and stepped lately."""
     changes: dict[int, Change | None] = field(default_factory=dict)
-    shared: dict[int, Typical] = field(default_factory=dict)
-    """What is explained already and counts no more, by agent."""
+    shared: Sequence[Shared] = ()
+    """What is explained already and counts no more."""
 
-    def less(self, shared: dict[int, Typical]) -> Tick:
+    def less(self, shared: Sequence[Shared]) -> Tick:
         """Return the tick as it were without what these agents share already."""
         if not shared:
             return self
         evidence, parts = self.evidence.copy(), self.parts.copy()
-        for agent, typical in shared.items():
-            parts[agent, typical.affected] = 0
+        for who, typical in shared:
+            parts[np.ix_(who, typical.affected)] = 0
             # all metrics' mean is at least the best one's share of it
-            evidence[agent] = max(parts[agent].max() - math.log(N_METRICS), 0.0)
+            evidence[who] = np.maximum(parts[who].max(axis=1) - math.log(N_METRICS), 0.0)
         return replace(self, evidence=evidence, parts=parts, changes={}, shared=shared)
 
     def change(self, agent: int) -> Change | None:
@@ -117,8 +121,10 @@ class Tick:
         if agent not in self.changes:
             recent = self.scan(agent, int(self.kind[agent]))
             change = None if recent is None else change_of(recent, self.params)
-            if change is not None and agent in self.shared:
-                change = beside(change, self.shared[agent])
+            known = [typical for who, typical in self.shared if who[agent]]
+            if change is not None and known:
+                for typical in known:
+                    change = beside(change, typical)
             elif change is not None:
                 # the scan sees but the last samples; who was changed before them is older
                 onset_at = min(change.onset_at, float(self.trend.certain_at[agent]))
@@ -139,7 +145,7 @@ class Tick:
 
 
 def beside(change: Change, typical: Typical) -> Change:
-    """Return what is left of a change without what the typical agent of its release shows."""
+    """Return what is left of a change without what the typical agent of its finding shows."""
     size = change.size.copy()
     size[SIZED] = np.maximum(size - np.where(typical.affected, typical.size, 0.0), 0.0)[SIZED]
     return replace(change, affected=change.affected & ~typical.affected, size=size)
@@ -156,13 +162,15 @@ def tick_of(
 ) -> Tick:
     """Put the levels of streams together by agent; bring `trend` up to date."""
     size = len(trend.certain_at)
-    evidence = np.zeros(size)
-    np.maximum.at(evidence, levels.agent, levels.evidence)
-    parts = np.zeros((size, len(PARTS)))
-    np.maximum.at(parts, levels.agent, parts_of_nats(levels.by_metric))
+    evidence, parts = np.zeros(size), np.zeros((size, len(PARTS)))
     kind = np.zeros(size, np.int32)
-    leads = levels.evidence >= evidence[levels.agent].astype(np.float32)
-    kind[levels.agent[leads]] = levels.kind[leads]
+    by_part = parts_of_nats(levels.by_metric)
+    for code in range(len(KINDS)):
+        rows = np.flatnonzero(levels.kind == code)  # one row of an agent at most
+        agent = levels.agent[rows]
+        kind[agent[levels.evidence[rows] > evidence[agent]]] = code
+        evidence[agent] = np.maximum(evidence[agent], levels.evidence[rows])
+        parts[agent] = np.maximum(parts[agent], by_part[rows])
     known = np.zeros(size, np.bool_)
     known[levels.agent] = True
     known &= _padded(facts.active(), size)

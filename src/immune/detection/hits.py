@@ -1,4 +1,4 @@
-"""What a rule beside the statistic says: a hard limit, a repetition, a silence.
+"""What a rule beside the statistic says: a hard limit, a repetition, a silence, a slow drift.
 
 Rules speak in codes and rows; the `Sentinel` turns a hit into a `Finding`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from immune.detection.findings import Facts, Source, Tier
+from immune.detection.findings import Facts, MetricEffect, Source, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +29,5 @@ class Hit:
     why_not: str = ""
     onset_at: float | None = None
     """Where the rule knows it better than the scan of the metrics."""
+    effects: tuple[MetricEffect, ...] | None = None
+    """The same for what happened to the metrics."""

@@ -18,6 +18,9 @@ The loop is compiled where it could be (`compiled`), else done on arrays (`stepp
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 
 from immune.columns import Bool, Float32
@@ -29,19 +32,43 @@ from immune.detection.state import AT, FOLLOWER, IS_RARE, PAIR_R, SCALE, F
 from immune.detection.stepping import Pool, lanes_of
 from immune.vitals import N_METRICS, Metric
 
-try:
-    from immune.detection.compiled import Stepper
-except ModuleNotFoundError:
-    Stepper = stepping.Stepper
 
-COMPILED = Stepper is not stepping.Stepper
-"""Whether the compiled loop is there; without it a tick takes five times as long."""
+class Steps(Protocol):
+    """What moves the state: the compiled loop or the arrays' way, alike but for the time."""
+
+    def step(
+        self,
+        block: Float32,
+        frozen: Bool,
+        rows: Indices,
+        values: Float32,
+        nats: Float32,
+        evidence: Float32,
+    ) -> None:
+        """Score and learn samples in their order; writes the evidence after each.
+
+        block: (capacity, F, 8), frozen: (capacity,), both by stream; the others as for
+        `Kernel.step`, contiguous.
+        """
+
+
+_Way = Callable[[StatisticParams, LearningParams], Steps]
+_arrays: _Way = stepping.Stepper
+try:
+    from immune.detection import compiled
+except ModuleNotFoundError:
+    _fastest = _arrays
+else:
+    _fastest = compiled.Stepper
+COMPILED = _fastest is not _arrays
+"""Whether the compiled loop is there; without it a tick takes eight times as long."""
 
 
 class Kernel:
     """The state of all streams, and the step that moves it.
 
     `block` is float32 (capacity, F, 8); a row of it is all that is known of a stream.
+    `use_compiled=False` takes the arrays' way even where the compiled loop is there.
     """
 
     def __init__(
@@ -65,8 +92,8 @@ class Kernel:
         self.frozen: Bool = np.zeros(0, np.bool_)
         self._streams = 0
         self._merging = Merging(statistic, learning)
-        make = Stepper if use_compiled else stepping.Stepper
-        self._stepper: stepping.Stepper = make(statistic, learning)
+        way = _fastest if use_compiled else _arrays
+        self._stepper: Steps = way(statistic, learning)
         self._pool = Pool(statistic)
         self._weight = lanes_of(statistic.weights, statistic.rare_weights)
 
@@ -135,7 +162,7 @@ class Kernel:
         evidence = np.zeros(len(rows), np.float32)
         self._stepper.step(
             self.block,
-            self.frozen.view(np.uint8),
+            self.frozen,
             np.ascontiguousarray(rows, np.intp),
             np.ascontiguousarray(values, np.float32),
             np.ascontiguousarray(quarantine_nats, np.float32),

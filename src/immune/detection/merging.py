@@ -1,15 +1,15 @@
 """How a block of waiting samples becomes part of a baseline, and what the kernel reads of it.
 
-Means and variances are merged by Chan, Golub & LeVeque 1979, with a memory: counts are capped, so
-that old samples fade. What is learned and what the peers lend are then joined into the baseline as
-used: centre, scale, degrees of freedom, φ and slack.
+Means and variances are merged by Chan, Golub & LeVeque 1979, third moments by Pébay 2008, with a
+memory: counts are capped, so that old samples fade. What is learned and what the peers lend are
+then joined into the baseline as used: centre, scale, degrees of freedom, φ, slack and bend.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from immune.columns import Float32
+from immune.columns import Float32, Float64
 from immune.detection.bets import ceiling_of, mean_of
 from immune.detection.grouping import Indices
 from immune.detection.params import LearningParams, StatisticParams
@@ -81,7 +81,11 @@ class Merging:
         self._laws = Laws(statistic, learning)
 
     def learn(self, block: Float32, rows: Indices, lanes: Indices) -> None:
-        """Merge the waiting blocks of these pairs into their baselines."""
+        """Merge the waiting blocks of these pairs into their baselines.
+
+        A block holds Σd, Σd² and Σd³ of the deviations d from the mean so far, so that they are
+        small numbers; `shift` is by how much the block's own mean is off that mean.
+        """
         s = Pairs(block, rows, lanes)
         memory = self._laws.memory[lanes]
         n, bn = s["n"].copy(), np.maximum(s["bn"], 1)
@@ -89,12 +93,13 @@ class Merging:
         shift, second = s["bs"] / bn, s["bss"] / bn
         inside = np.maximum(second - shift * shift, 0)
         third = s["bsc"] / bn - 3 * shift * second + 2 * shift**3
-        s["skew"] = (
+        skew = (
             n * s["skew"]
             + bn * third
             + 3 * shift * n * bn / total * (inside - s["var"])
             + shift**3 * n * bn * (n - bn) / (total * total)
         ) / total
+        s["skew"] = skew.astype(np.float32)
         s["var"] = (n * s["var"] + bn * inside + shift * shift * n * bn / total) / total
         s["mean"] += shift * bn / total
         shift = s["brs"] / bn
@@ -118,7 +123,12 @@ class Merging:
             self._learn_joint(block, latency)
 
     def _learn_joint(self, block: Float32, rows: Indices) -> None:
-        """Merge what the pairs and latency's regression on the work have waiting."""
+        """Merge what the pairs and latency's regression on the work have waiting.
+
+        Not while retries or errors look odd: their pairs' past would hide the sickness that comes.
+        The regression goes through zero, as both are scores; a share of the variance explained is
+        what the scores are widened by again.
+        """
         memory, p = self._laws.memory, self._s
         state = block[rows]
         waits, past = state[:, AT["pair_block"]], state[:, AT["pair_past"]]
@@ -148,6 +158,11 @@ class Merging:
         self._derive(Pairs(block, rows, lanes), lanes)
 
     def _derive(self, s: Pairs, lanes: Indices) -> None:
+        """Normal-inverse-gamma: the prior's mean is worth prior_n samples, its variance prior_nu.
+
+        The variance is a new sample's, so it holds the mean's own uncertainty, too. What the slack
+        and the bend are for is told with their parameters.
+        """
         p = self._s
         n, k0, nu0 = s["n"], s["prior_n"], s["prior_nu"]
         apart = s["mean"] - s["prior_mean"]
@@ -176,7 +191,7 @@ class Merging:
         s.store()
 
 
-def _share(x: Float32) -> Float32:
+def _share(x: Float32 | Float64) -> Float32:
     part: Float32 = np.clip(x, 0, 1).astype(np.float32)
     return part
 

@@ -92,8 +92,9 @@ def effects_since(
 ) -> tuple[MetricEffect, ...]:
     """Say what happened to each metric over these samples, all since the onset.
 
-    Positive metrics by the ratio of geometric means, counts by the ratio of means, the interval
-    turned round; retries and errors by the rise of their rate. Metrics never learned are left out.
+    Positive metrics by the ratio of geometric means, drawn towards 1 by as much as few samples are
+    unsure of it; counts by the ratio of means, the interval turned round; retries and errors by
+    the rise of their rate. Metrics never learned are left out.
     """
     if not len(values):
         return ()
@@ -103,6 +104,9 @@ def effects_since(
     seen = ~np.isnan(z)
     count = np.maximum(seen.sum(axis=0), 1)
     mean_y = np.where(seen, y, 0).sum(axis=0) / count
+    error = normal.spread**2 * (1 + normal.phi) / (1 - normal.phi) / count
+    certain = _SIZES**2 / (_SIZES**2 + error)
+    mean_y = np.where(IS_RARE, mean_y, normal.centre + certain * (mean_y - normal.centre))
     mean_x = np.where(seen, values, 0).sum(axis=0, dtype=np.float64) / count
     effects = []
     for spec in METRICS:
@@ -120,7 +124,7 @@ def effects_since(
                 _typical(spec.family, j, normal.centre[j], normal.raw_mean[j]),
                 _typical(spec.family, j, mean_y[j], mean_x[j]),
             )
-            least = _LEAST[j]
+            least = float(_LEAST[j])
             ratio = max(now, least) / max(usual, least)
             ratio = ratio if spec.sick_when_up else 1 / ratio
             enough = ratio >= params.affected_ratio
@@ -138,6 +142,9 @@ def effects_since(
         )
     return tuple(effects)
 
+
+_SIZES = 1.2
+"""Standard deviation of the log of how many times worse a sick metric becomes: ×3.3."""
 
 _LEAST = np.array([1.0, 1.0, 1.0, 1e-6, 0.1, 0, 0, 1e-3])
 """Below it a metric's value is as good as zero, and ratios to it say nothing."""

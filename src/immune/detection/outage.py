@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from immune.detection.alike import (
     sample,
     spread_s,
 )
-from immune.detection.change import PARTS, RARE, SIZED, Change, beyond, shares
+from immune.detection.change import PARTS, RARE, SIZED, Change, Typical, beyond, shares
 from immune.detection.fleet_tick import Tick
 from immune.detection.grouping import Indices
 
@@ -98,22 +97,34 @@ def _alike_in(tick: Tick, inside: Indices, size: int) -> Alike | None:
 def _marked(tick: Tick, alike: Alike, changed: Indices) -> Bool:
     """Return by agent code who has this change: by a close look, or in the large by levels."""
     p = tick.params
+
+    def has_it(agent: int) -> bool:
+        change = tick.change(agent)
+        if change is None or not shares(change, alike.typical, p, tick.lag(agent)):
+            return False
+        return not beyond(change, alike.typical, p)
+
     marked = np.zeros(len(tick.known), np.bool_)
     if len(changed) <= 2 * p.scans_max:
-        close: Sequence[int] = changed.tolist()
-    else:
-        nats = tick.parts[changed][:, alike.typical.affected]
-        marked[changed[(nats >= p.lagging_nats).all(axis=1)]] = True
-        close = list(tick.changes)
-    for agent in close:
-        change = tick.change(agent)
-        marked[agent] = (
-            change is not None
-            and shares(change, alike.typical, p, tick.lag(agent))
-            and not beyond(change, alike.typical, p)
-        )
-    marked[list(alike.agents)] = True
+        marked[[agent for agent in changed.tolist() if has_it(agent)]] = True
+        marked[list(alike.agents)] = True
+        return marked
+    marked[changed[showing(tick, changed, alike.typical)]] = True
+    # a group of which more were looked at must not seem fuller: looks only take marks away
+    marked[[agent for agent in tick.changes if marked[agent] and not has_it(agent)]] = False
     return marked
+
+
+def showing(tick: Tick, agents: Indices, typical: Typical) -> Bool:
+    """Return which of these agents show a change by their levels alone.
+
+    Failures are asked for only where nothing else is affected: they take longer to show.
+    """
+    sized = typical.affected.copy()
+    sized[list(RARE)] = False
+    nats = tick.parts[agents][:, sized if sized.any() else typical.affected]
+    shown: Bool = np.all(nats >= tick.params.lagging_nats, axis=1)
+    return shown
 
 
 def _metrics(change: Change) -> frozenset[str]:

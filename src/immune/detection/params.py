@@ -32,9 +32,9 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     bet: float = 0.35
     """δ of the smallest of the bets e^{δz} on positive metrics and counts, in standard deviations;
     the others are 2, 4 and 8 times as large, and one of -4 times is on a change for the better."""
-    weights: tuple[float, float, float, float, float] = (0.18, 0.22, 0.4, 0.2, 0.0)
+    weights: tuple[float, float, float, float, float] = (0.15, 0.18, 0.46, 0.21, 0.0)
     """Of the bets in the evidence. A change for the better is no sickness: it weighs nothing."""
-    metric_weights: tuple[float, ...] = (4.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5)
+    metric_weights: tuple[float, ...] = (8.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5)
     """Of the metrics in the evidence, in the order of `Metric`: most sicknesses show in the time,
     few in nothing but errors or pace."""
     pair_weight: float = 0.4
@@ -42,7 +42,7 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     gate_weights: tuple[float, float, float, float, float] = (0.25, 0.25, 0.2, 0.15, 0.15)
     """Of the bets in the gate: a quiet night, too, must not become the normal that the morning is
     then held against."""
-    bet_nats: float = 3.5
+    bet_nats: float = 4.0
     """What a bet may win in one step, in nats; beyond, it is cut off and its mean is that of the
     cut bet."""
     rare_odds: tuple[float, float, float, float] = (3.0, 7.0, 16.0, 40.0)
@@ -58,15 +58,15 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     """Ceiling of the estimated autocorrelation φ; at 1 a shift would be explained away."""
     ar_shrink: float = 30.0
     """Observations that the prior of φ is worth."""
-    ar_prior: float = 0.3
+    ar_prior: float = 0.25
     """φ that is assumed before any is learned: agents' latencies often hang together, and to take
     that for a shift makes false alarms in young baselines (measured)."""
     ar_prior_rare: float = 0.1
     """The same for retries and errors."""
     kappa_min: float = 0.05
     """Standard deviations of slack, at least: what no learned mean is ever sure of."""
-    kappa_young: float = 2.5
-    """κ is at least kappa_young/√n: 2.5 standard errors of the learned mean. With 1.5 one young
+    kappa_young: float = 2.2
+    """κ is at least kappa_young/√n: 2.2 standard errors of the learned mean. With 1.5 one young
     baseline in a few hundred is far enough off to accuse its own agent (measured)."""
     drift: float = 0.035
     """And at least this many log units: what a daily cycle from 1/1.5 to 1.5 moves within the
@@ -97,16 +97,16 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     work_clip: float = 2.5
     """Standard deviations of the tokens that may explain a step's latency: work takes time, but an
     explosion of tokens excuses no more than this."""
-    work_shrink: float = 30.0
+    work_shrink: float = 10.0
     """Samples that the prior guess, no relation, is worth."""
     work_share_max: float = 0.8
     """Share of latency's variance that the tokens may explain at most."""
     interval_slack: float = 2.5
     """Times that steps may come faster before it counts: a busy hour doubles the pace, a runaway
     multiplies it."""
-    burst_steps: float = 10.0
+    burst_steps: float = 10.5
     """No burst of fewer than eight steps fences: the evidence may run ahead of a follower that
-    rises by 1/10 of the quarantine threshold a step, by no more than `burst_ahead` of its steps.
+    rises by 1/10.5 of the quarantine threshold a step, by no more than `burst_ahead` of its steps.
     What evidence there was before is a head start: with everyday's 2 nats it takes seven."""
     burst_ahead: float = 2.5
     """Steps; one would be a cap on every single step, and would waste what a lucky step saw."""

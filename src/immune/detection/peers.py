@@ -2,7 +2,8 @@
 
 From the streams of one agent type (all types where a type has few) comes a prior: the median of
 their variances, worth 30 observations; the median of their means, worth σ²/τ², where τ² is how far
-apart their means are; and a pooled φ. Medians: a sick minority must not become the normal.
+apart their means are; and a pooled φ. Medians, of those peers that are not far off themselves: a
+sick minority must not become the normal.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from immune.detection.state import AT, IS_COUNT, IS_RARE, SIGN, transform
 from immune.vitals import N_METRICS
 
 _MAD = 1.4826  # median absolute deviation to standard deviation
+_ODD = 3.0
+"""Times the peers' usual distance from their middle, beyond which one is left out: of healthy peers
+one in 400."""
 _READ = ["n", "mean", "var", "sxy", "sxx"]
 
 
@@ -60,12 +64,17 @@ class PeerPriors:
         mean = np.where(rare, (n * mean + 0.5) / (n + 5), mean)
         var = np.where(rare, mean * (1 - mean), var * n / (n - 1))
         centre = np.nanmedian(mean, axis=0)
+        guess = np.where(rare, centre / 2, p.prior_tau)
+        usual = np.maximum(_MAD * np.nanmedian(np.abs(mean - centre), axis=0), guess)
+        # beside how far healthy peers are apart, what a peer's own mean may be off by chance
+        odd = np.abs(mean - centre) > _ODD * np.sqrt(usual**2 + var / n)
+        n, mean, var, sxy, sxx = (np.where(odd, np.nan, x) for x in (n, mean, var, sxy, sxx))
+        centre = np.nanmedian(mean, axis=0)
         spread = np.nanmedian(var, axis=0)
         apart = (_MAD * np.nanmedian(np.abs(mean - centre), axis=0)) ** 2
         apart = np.maximum(apart - np.nanmedian(var / n, axis=0), 0)
-        guess = np.where(rare, centre / 2, p.prior_tau) ** 2
         peers = np.isfinite(n).sum(axis=0)
-        tau = (peers * apart + p.prior_tau_peers * guess) / (peers + p.prior_tau_peers)
+        tau = (peers * apart + p.prior_tau_peers * guess**2) / (peers + p.prior_tau_peers)
         most = np.where(rare, p.prior_rare, p.prior_mean_max)
         prior[0, enough] = centre
         prior[1, enough] = np.minimum(spread / np.maximum(tau, 1e-9), most)

@@ -3,7 +3,8 @@
 Agents loop in cycles: one call over and over, or a ping-pong between two. A streak is a row of
 calls each equal to the call p before it, for a cycle of p = 1..4 calls: same tool, same known
 arguments, same result or an unknown one. What is not a loop ends the streak: other arguments
-(pagination), another result (progress), another session, time between calls (polling, back-off).
+(pagination), another result (progress), another session, time between calls (polling), or longer
+and longer times between them (back-off). What a person called a false alarm is told no more.
 
 State is O(1) per agent and kind: the last p calls and the length of the streak for each p.
 """
@@ -11,7 +12,9 @@ State is O(1) per agent and kind: the last p calls and the length of the streak 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
+import msgspec
 import numpy as np
 
 from immune.columns import KINDS, Bool, CallColumns, Float64, Names, UInt64, VitalColumns
@@ -21,8 +24,16 @@ from immune.detection.hits import Hit
 from immune.detection.rule_params import RepetitionParams
 from immune.vitals import Metric
 
+ACCEPTED_MAX = 16
+"""Patterns that a person may call normal for one agent; of more the first ones go."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-"""Spreads tool codes over 64 bits, so that tool and arguments fit one number."""
+
+
+class SavedPatterns(msgspec.Struct, frozen=True, array_like=True):
+    """An agent's loops as stored."""
+
+    told: tuple[int, float] | None
+    accepted: tuple[int, ...]
 
 
 class Repetition:
@@ -44,8 +55,16 @@ class Repetition:
         """End of the step where the streak began."""
         self._next = np.zeros(0, np.int32)
         """Calls that the streak must have to be told again; 0 if it was not told."""
-        self._accepted = np.zeros(0, np.int32)
-        """Repeats that a person called normal for this agent."""
+        self._idle_s = np.zeros(0)
+        """Idle seconds before the last step with a call."""
+        self._growths = np.zeros(0, np.int32)
+        """Times in a row that these have grown."""
+        self._tools = np.zeros(0, np.uint64)
+        """A number for each tool's name, the same in every process."""
+        self._told: dict[int, tuple[int, float]] = {}
+        """Pattern of the last loop that was told, and the step that it was told at, by agent."""
+        self._accepted: dict[int, list[int]] = {}
+        """Patterns that a person called normal, by agent."""
 
     def observe(self, columns: VitalColumns) -> list[Hit]:
         """Take a batch, each agent's steps in their order; return the streaks that are loops.
@@ -60,15 +79,31 @@ class Repetition:
         runs = Runs.of(slots_of(columns)[calls.row])
         row = calls.row[runs.order].astype(np.intp)
         joined = self._joined(columns, row, runs)
-        call, result = _identity(calls, runs)
-        streaks = self._streaks(self._links(call, result, joined, runs), columns.at[row], runs)
+        call, result = self._identity(calls, runs)
+        linked, patterns = self._links(call, result, joined, runs)
+        streaks = self._streaks(linked, patterns, columns.at[row], runs)
         return self._hits(columns, row, runs, streaks)
 
-    def accept(self, agent: int, repeats: int) -> None:
-        """Take `repeats` as normal for this agent, after a person said so: hit from twice that."""
-        self._grow((agent + 1) * len(KINDS))
-        places = self._places(agent)
-        self._accepted[places] = np.maximum(self._accepted[places], 2 * repeats)
+    def accept(self, agent: int, since: float) -> None:
+        """Take the loop that was last told of this agent as normal, after a person said so; if it
+        was told at `since`, epoch seconds, or later."""
+        pattern, told_at = self._told.get(agent, (0, -np.inf))
+        if told_at >= since:
+            del self._told[agent]
+            known = self._accepted.setdefault(agent, [])
+            known.append(pattern)
+            del known[:-ACCEPTED_MAX]
+
+    def save(self, agent: int) -> SavedPatterns:
+        """Return what was told and accepted of the agent."""
+        return SavedPatterns(self._told.get(agent), tuple(self._accepted.get(agent, ())))
+
+    def load(self, agent: int, saved: SavedPatterns) -> None:
+        """Take up what `save` returned."""
+        if saved.told is not None:
+            self._told[agent] = saved.told
+        if saved.accepted:
+            self._accepted[agent] = list(saved.accepted)
 
     def forget(self, agent: int) -> None:
         """End the agent's streaks: after a healing that empties its memory the count is anew."""
@@ -82,7 +117,8 @@ class Repetition:
         self.forget(agent)
         places = self._places(agent)
         self._at[places] = 0
-        self._accepted[places] = 0
+        self._told.pop(agent, None)
+        self._accepted.pop(agent, None)
 
     def _places(self, agent: int) -> slice:
         return slice(agent * len(KINDS), (agent + 1) * len(KINDS))
@@ -96,7 +132,8 @@ class Repetition:
             self._session = grown(self._session, size, 0)
             self._since = grown(self._since, size, 0)
             self._next = grown(self._next, size, 0)
-            self._accepted = grown(self._accepted, size, 0)
+            self._idle_s = grown(self._idle_s, size, 0)
+            self._growths = grown(self._growths, size, 0)
 
     def _joined(self, columns: VitalColumns, row: Indices, runs: Runs) -> Bool:
         """Return whether each call follows the one before at the pace of a loop, same session."""
@@ -114,14 +151,27 @@ class Repetition:
 
         before = np.where(opens, self._at[slot], np.roll(columns.at[step], 1))
         gap_s = columns.at[step] - before
-        joined[heads] = (gap_s < self._params.slow_s) & (
-            gap_s - latency_s[step] < self._params.pause_s
-        )
+        idle_s = gap_s - latency_s[step]
+        joined[heads] = (gap_s < self._params.slow_s) & (idle_s < self._params.pause_s)
+        joined[heads] &= ~self._backs_off(slot, idle_s)
         if columns.session_id is not None or self._session.any():
             session = self._sessions(columns, step)
             joined[heads] &= session == np.where(opens, self._session[slot], np.roll(session, 1))
             self._session[slot] = session
         return joined
+
+    def _backs_off(self, slot: Indices, idle_s: Float64) -> Bool:
+        """Return whether each of these steps, in the order of runs, waited longer than the one
+        before it, and that longer than the one before, and so on."""
+        p = self._params
+        backs_off = np.zeros(len(slot), np.bool_)
+        for rows, slots in Runs.of(slot).rounds():
+            before, now = self._idle_s[slots], idle_s[rows]
+            grew = (now >= p.back_off_s) & (now >= p.back_off_growth * before)
+            self._growths[slots] = np.where(grew, self._growths[slots] + 1, 0)
+            self._idle_s[slots] = np.maximum(now, 0)
+            backs_off[rows] = self._growths[slots] >= p.back_off_steps
+        return backs_off
 
     def _sessions(self, columns: VitalColumns, step: Indices) -> Indices:
         if columns.session_id is None:
@@ -129,8 +179,24 @@ class Repetition:
         ids = columns.session_id
         return np.array([0 if ids[i] is None else hash(ids[i]) for i in step.tolist()], np.intp)
 
-    def _links(self, call: UInt64, result: UInt64, joined: Bool, runs: Runs) -> Indices:
-        """Return (cycles, m) streaks so far, in calls; store the last calls of each run."""
+    def _identity(self, calls: CallColumns, runs: Runs) -> tuple[UInt64, UInt64]:
+        """Return tool and arguments as one number, 0 where the arguments are unknown, and
+        result."""
+        facts = self._names.facts
+        if len(self._tools) < len(facts):
+            fresh = [_number(facts.text(code)) for code in range(len(self._tools), len(facts))]
+            self._tools = np.concatenate([self._tools, np.array(fresh, np.uint64)])
+        args = calls.args_hash[runs.order]
+        call = (args ^ self._tools[calls.tool[runs.order]]) * _ODD
+        # a call whose number happens to be 0 must not look unknown
+        call = np.where(args == 0, np.uint64(0), np.maximum(call, np.uint64(1)))
+        return call, calls.result_hash[runs.order]
+
+    def _links(
+        self, call: UInt64, result: UInt64, joined: Bool, runs: Runs
+    ) -> tuple[Indices, UInt64]:
+        """Return (cycles, m) streaks so far, in calls, and (cycles, m) the patterns of the last
+        1, 2, ... calls; store the last calls of each run."""
         cycles = self._params.cycle_max
         m, g = len(call), len(runs.first)
         slots = runs.slot[runs.first]
@@ -161,9 +227,12 @@ class Repetition:
             linked[back - 1, some] = np.arange(len(some)) - begin + 1 + carried
         tail = place[runs.last][:, None] - np.arange(cycles)
         self._calls[slots], self._results[slots] = calls[tail], results[tail]
-        return linked
+        # a sum: wherever in its cycle a loop is told, it is the same
+        ago = np.arange(cycles)[:, None]
+        patterns: UInt64 = np.cumsum(calls[place - ago], axis=0, dtype=np.uint64)
+        return linked, patterns
 
-    def _streaks(self, linked: Indices, at: Float64, runs: Runs) -> _Streaks:
+    def _streaks(self, linked: Indices, patterns: UInt64, at: Float64, runs: Runs) -> _Streaks:
         alone = np.ones(linked.shape[1], np.bool_)
         for chain in linked:
             alone &= chain == 0
@@ -179,14 +248,14 @@ class Repetition:
         some = np.flatnonzero(~alone)
         chains = linked[:, some]
         cycle = np.arange(1, len(linked) + 1)[:, None]
-        repeats = (chains // cycle + 1).max(axis=0)
+        often = chains // cycle + 1
+        repeats = often.max(axis=0)
         length = np.where(chains > 0, chains + cycle, 1).max(axis=0)
         run = np.searchsorted(runs.first, some, "right") - 1
         older = begin[some] < runs.start[some]
         told = np.where(older, known_next[run], 0)
         since = np.where(older, known_since[run], at[np.maximum(begin[some], 0)])
         due = (repeats >= self._params.repeats) & (length >= told)
-        due &= repeats >= self._accepted[runs.slot[some]]
         return _Streaks(
             some[due],
             repeats[due],
@@ -194,6 +263,7 @@ class Repetition:
             begin[some[due]],
             since[due],
             begin[some[due]] == begin[ends][run[due]],
+            patterns[often.argmax(axis=0)[due], some[due]],
         )
 
     def _hits(
@@ -209,15 +279,17 @@ class Repetition:
             call = int(streaks.call[i])
             slot, length = int(runs.slot[call]), int(streaks.length[i])
             streak = (slot, int(streaks.begin[i]))
-            if length < told.get(streak, 0):
+            agent, pattern = slot // len(KINDS), int(streaks.pattern[i])
+            if length < told.get(streak, 0) or pattern in self._accepted.get(agent, ()):
                 continue
+            self._told[agent] = pattern, float(columns.at[steps[i]])
             told[streak] = 2 * length
             if streaks.lasts[i]:
                 self._next[slot] = 2 * length
             tool = self._names.facts.text(int(columns.calls.tool[runs.order[call]]))
             hits.append(
                 Hit(
-                    agent=slot // len(KINDS),
+                    agent=agent,
                     kind=slot % len(KINDS),
                     at=float(columns.at[steps[i]]),
                     tier=Tier.QUARANTINE,
@@ -243,12 +315,9 @@ class _Streaks:
     since: Float64
     lasts: Bool
     """Whether the batch leaves it unbroken."""
+    pattern: UInt64
+    """Of the calls in its cycle."""
 
 
-def _identity(calls: CallColumns, runs: Runs) -> tuple[UInt64, UInt64]:
-    """Return tool and arguments as one number, 0 where the arguments are unknown, and result."""
-    args = calls.args_hash[runs.order]
-    call = args ^ (calls.tool[runs.order].astype(np.uint64) * _ODD)
-    # a call whose number happens to be 0 must not look unknown
-    call = np.where(args == 0, np.uint64(0), np.maximum(call, np.uint64(1)))
-    return call, calls.result_hash[runs.order]
+def _number(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -67,6 +67,23 @@ class Ring:
         places = np.arange(max(count - self._length, 0), count) % self._length
         return times(self._stamps[row, places], self._latest[row]), _values(self._logs[row, places])
 
+    def means_since(
+        self, rows: Indices, since: Float64, lanes: list[int]
+    ) -> tuple[Float32, Float32, Float64]:
+        """Return of these streams' samples after `since` (m,), on the metrics `lanes`: the means of
+        log(1 + x), cost in micro-USD, (m, k), NaN where there is none; how many, (m, k); and the
+        end of the latest step (m,)."""
+        latest = self._latest[rows]
+        fresh = np.arange(self._length) < self._count[rows, None]
+        fresh &= times(self._stamps[rows], latest[:, None]) > since[:, None]
+        logs = self._logs[rows][:, :, lanes].astype(np.float32)
+        here = fresh[:, :, None] & ~np.isnan(logs)
+        counts: Float32 = here.sum(axis=1).astype(np.float32)
+        sums = np.where(here, logs, 0).sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            means: Float32 = sums / counts
+        return means, counts, latest
+
     def of(self, rows: Indices) -> tuple[Float64, Float32]:
         """Return (m, length) times and (m, length, 8) values in no order, NaN where empty."""
         empty = np.arange(self._length) >= self._count[rows, None]

@@ -1,13 +1,14 @@
 """The numbers of the rules that stand beside the statistic, each with its unit and its reason.
 
-`limits`, `repetition`, `silence`, `facts` and `fleet` each take their part of `RuleParams`; what
-the statistic itself needs is in `params`.
+`limits`, `repetition`, `silence`, `drift`, `facts` and `fleet` each take their part of
+`RuleParams`; what the statistic itself needs is in `params`.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from immune.detection.timetable import Timetable
 from immune.errors import InvalidInput
 
 
@@ -63,6 +64,12 @@ class RepetitionParams(msgspec.Struct, frozen=True, kw_only=True):
     slow_s: float = 10.0
     """Seconds from one equal call to the next from which on it is a poll whatever filled them, as a
     tool that waits does; so slow a loop is left to the statistic and the limits."""
+    back_off_s: float = 0.25
+    """Idle seconds from which on a growing wait may be a back-off; a loop does not wait at all."""
+    back_off_growth: float = 1.1
+    """Times the wait before that a wait must be to have grown."""
+    back_off_steps: int = 3
+    """Waits in a row that must have grown: an agent that waits longer and longer has a plan."""
     severity_floor: float = 5.0
     """0..10; a loop harms by what it spends, which the metrics say; this is the least."""
 
@@ -86,6 +93,37 @@ class SilenceParams(msgspec.Struct, frozen=True, kw_only=True):
     sends once a minute makes an agent neither slow nor silent."""
     memory: float = 200.0
     """Intervals that the rhythm remembers (exponentially), so that it follows the hours."""
+    pause_slack_s: float = 3600.0
+    """Seconds by which a pause that came before may begin earlier and end later this time: people
+    go home at about six, and clocks change by an hour."""
+    pauses: tuple[str, ...] = ()
+    """Declared pauses, in UTC, in which no agent is silent: `22:00-06:00`, `sat-sun 00:00-24:00`.
+    Those that come again are learned without: each is told the first time."""
+
+    def __post_init__(self) -> None:
+        Timetable(self.pauses)
+
+
+class DriftParams(msgspec.Struct, frozen=True, kw_only=True):
+    """When a change that the baseline follows is told all the same."""
+
+    times: float = 1.55
+    """Times worse than the anchor that the recent mean must be: above what a day from 1/1.5 to 1.5
+    shows (1.48), below what half a per cent a minute shows when it has doubled (1.69)."""
+    errors: float = 2.0
+    """Standard errors that it must be beyond that."""
+    anchor_s: float = 21_600.0
+    """Seconds that the anchor remembers; with more, a day's swing looks like a drift."""
+    recent_s: float = 600.0
+    """Seconds that the recent mean remembers; with more, it comes late."""
+    recent_samples: float = 600.0
+    """Samples that it remembers at least: the mean of fewer is too rough."""
+    young_s: float = 3600.0
+    """Seconds in which the anchor is the plain mean of all, and nothing is told."""
+    pause_s: float = 900.0
+    """Seconds that a pause counts at most: a night without steps is no time for a level to move."""
+    every_s: float = 60.0
+    """Seconds between two looks. A look sees the samples that are kept, 60 of each stream."""
 
 
 class FactParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,5 +220,6 @@ class RuleParams(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     repetition: RepetitionParams = RepetitionParams()
     silence: SilenceParams = SilenceParams()
+    drift: DriftParams = DriftParams()
     facts: FactParams = FactParams()
     fleet: FleetParams = FleetParams()

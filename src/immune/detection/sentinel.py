@@ -23,10 +23,8 @@ from immune.detection.hits import Hit
 from immune.detection.limits import HardLimits
 from immune.detection.onset import affected_lanes
 from immune.detection.params import DetectionParams
-from immune.detection.repetition import Repetition
 from immune.detection.scan import Scan
 from immune.detection.severity import at_least, severity, tempered
-from immune.detection.silence import Silence
 from immune.detection.thresholds import steps_per_day, thresholds
 from immune.vitals import Kind
 
@@ -72,8 +70,7 @@ class Sentinel:
         self._params = params
         self._names = names
         self._limits = HardLimits(params.rules.limits, names)
-        self._repetition = Repetition(params.rules.repetition, names)
-        self._silence = Silence(params.rules.silence, names)
+        self._repetition, self._silence = learner.habits.repetition, learner.habits.silence
         self._scan = Scan(learner, params.episodes)
         self._episodes: dict[tuple[int, int], Episode] = {}
         """By codes of agent and kind."""
@@ -98,6 +95,8 @@ class Sentinel:
             self._take(hit, seen)
         self._silence.observe(columns)
         self._silence.returned(columns)
+        for hit in self._learner.drifts(self._now):
+            self._take(hit, seen)
         return seen
 
     def sweep(self, now: float) -> Observation:
@@ -133,7 +132,7 @@ class Sentinel:
             self._tell(row, episode, tier, level, seen, first=True)
         elif level.tier is not None and episode.tier is not None and episode.may_look(p):
             self._tell(row, episode, episode.tier, level, seen, first=False)
-        if episode.is_over(level, p):
+        if episode.is_over(level, p) and not self._learner.drift.stands(row):
             self._end(row)
             if episode.tier is not None:
                 agent, kind = self._slot(row)
@@ -176,7 +175,9 @@ class Sentinel:
         episode.looked = episode.steps
         if hit.onset_at is not None:
             episode.onset_at = min(episode.onset_at, hit.onset_at)
-        effects = self._scan.effects(row, episode.onset_at)
+        effects = hit.effects
+        if effects is None:
+            effects = self._scan.effects(row, episode.onset_at)
         finding = self._finding(row, episode, effects, hit.tier, hit.at, 0.0, 0.0, hit)
         if news or episode.is_news(finding, self._params.episodes):
             episode.told(finding)
@@ -269,6 +270,7 @@ class Sentinel:
         for row in rows.tolist():
             self._end(row)
         self._learner.kernel.calm(rows)
+        self._learner.drift.forget(rows)
         self._repetition.forget(self._names.agents.code(agent_id))
 
     def follow(self, finding: Finding) -> None:
@@ -285,9 +287,12 @@ class Sentinel:
         """Drop all that is known of the agent, the learner's part included."""
         self.forget(agent_id)
         self._learner.retire(agent_id)
-        code = self._names.agents.code(agent_id)
-        for rule in (self._limits, self._repetition, self._silence):
-            rule.retire(code)
+        self._limits.retire(self._names.agents.code(agent_id))
+
+    def accept(self, agent_id: str, since: float) -> None:
+        """Tell no more of the loop that the agent was found in at `since`, epoch seconds, or later:
+        a person called it a false alarm."""
+        self._repetition.accept(self._names.agents.code(agent_id), since)
 
     def pause(self, agent_id: str) -> None:
         """Expect no steps of this agent: it is fenced, not silent."""

@@ -5,22 +5,26 @@ N steps a day may be falsely called silent b times a day (b = 1), so one interva
 with probability b/N: the limit is the (1 − b/N) quantile of the prediction for the next interval,
 exp(mean + t·spread·√(1 + 1/n)), t of n − 1 degrees of freedom since the spread is estimated. It is
 never below 10 s, 4 usual intervals, or twice the longest recent gap between deliveries. An agent
-with irregular intervals has no limit: its silence says nothing. Silence suspects and never fences.
+with irregular intervals has no limit: its silence says nothing. Nor is it silence while a pause is
+declared (`timetable`), or expected, since it came before (`pauses`). Silence suspects and never
+fences.
 
 Sources: Hill 1970 (t from z by Cornish-Fisher); Abramowitz & Stegun 26.2.23 (z from probability).
 """
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from immune.columns import KINDS, Bool, Float64, Int64, Names, VitalColumns
 from immune.detection.findings import Facts, Source, Tier
 from immune.detection.grouping import Indices, Runs, grown, slots_of
 from immune.detection.hits import Hit
+from immune.detection.pauses import Pause, Pauses
 from immune.detection.rule_params import SilenceParams
+from immune.detection.timetable import DAY_S, Timetable
 
-DAY_S = 86_400.0
 WHY_NOT = "silence never fences"
 
 _INTERVAL_MIN_S = 1e-3
@@ -30,6 +34,20 @@ _CLIP_FROM = 8
 _SPREAD_FLOOR = 0.05
 _DELIVERIES_MIN = 3
 """Deliveries before the gap between them is known at all."""
+
+
+class SavedRhythm(msgspec.Struct, frozen=True, array_like=True):
+    """An agent's rhythm as stored; the first three by kind."""
+
+    count: tuple[float, ...]
+    mean: tuple[float, ...]
+    var: tuple[float, ...]
+    delivery_s: float
+    deliveries: int
+    waited_for: bool
+    """Whether its clock ran: it was heard of, and not fenced."""
+    told: bool
+    pauses: tuple[Pause, ...]
 
 
 class Silence:
@@ -51,6 +69,10 @@ class Silence:
         """Longest recent gap between two deliveries of an agent that was not silent."""
         self._deliveries = np.zeros(0, np.int64)
         self._told = np.zeros(0, np.bool_)
+        self._excused_until = np.full(0, -np.inf)
+        """End of the pause that the agent is taken to be in."""
+        self._pauses = Pauses(params.pause_slack_s)
+        self._timetable = Timetable(params.pauses)
 
     def observe(self, columns: VitalColumns) -> None:
         """Learn from a batch, each agent's steps in their order."""
@@ -66,15 +88,23 @@ class Silence:
     def sweep(self, now: float) -> list[Hit]:
         """Return the agents that have become silent by `now`; one hit per silence."""
         self._seen[np.isnan(self._seen)] = now
-        silent_s = now - self._seen
+        resumed_at = self._timetable.resumed_at(now)
+        if resumed_at > now:
+            return []
+        # after a declared pause the clock starts with its end
+        silent_s = now - np.maximum(self._seen, resumed_at)
         limit_s = np.maximum(
             self._limit_s.reshape(-1, len(KINDS)),
             self._params.delivery_factor * self._delivery_s[:, None],
         )
         late = (silent_s[:, None] > limit_s).any(axis=1) & ~self._told
-        late &= self._deliveries >= _DELIVERIES_MIN
+        late &= (self._deliveries >= _DELIVERIES_MIN) & (now >= self._excused_until)
         hits = []
         for agent in np.flatnonzero(late).tolist():
+            until = self._pauses.expected_until(agent, float(self._seen[agent]))
+            if until is not None and until > now:
+                self._excused_until[agent] = until
+                continue
             self._told[agent] = True
             kind = int(np.argmin(limit_s[agent]))
             hits.append(
@@ -141,6 +171,38 @@ class Silence:
         self._delivery_s[agent] = 0
         self._deliveries[agent] = 0
         self._told[agent] = False
+        self._excused_until[agent] = -np.inf
+        self._pauses.forget(agent)
+
+    # ---- storing
+
+    def save(self, agent: int) -> SavedRhythm:
+        """Return what is usual for the agent."""
+        self._grow(agent + 1)
+        places = slice(agent * len(KINDS), (agent + 1) * len(KINDS))
+        return SavedRhythm(
+            count=tuple(self._count[places].tolist()),
+            mean=tuple(self._mean[places].tolist()),
+            var=tuple(self._var[places].tolist()),
+            delivery_s=float(self._delivery_s[agent]),
+            deliveries=int(self._deliveries[agent]),
+            waited_for=bool(self._seen[agent] != np.inf),
+            told=bool(self._told[agent]),
+            pauses=self._pauses.save(agent),
+        )
+
+    def load(self, agent: int, saved: SavedRhythm) -> None:
+        """Take up what `save` returned; the clock starts with the next sweep."""
+        self._grow(agent + 1)
+        self.retire(agent)
+        places = slice(agent * len(KINDS), (agent + 1) * len(KINDS))
+        self._count[places], self._mean[places] = saved.count, saved.mean
+        self._var[places] = saved.var
+        self._delivery_s[agent], self._deliveries[agent] = saved.delivery_s, saved.deliveries
+        self._seen[agent] = np.nan if saved.waited_for else np.inf
+        self._told[agent] = saved.told
+        self._pauses.load(agent, saved.pauses)
+        self._set_limits(np.arange(places.start, places.stop))
 
     def _unlearn_next(self, places: slice) -> None:
         self._at[places] = np.nan
@@ -151,14 +213,16 @@ class Silence:
             self._delivery_s = grown(self._delivery_s, agents, 0)
             self._deliveries = grown(self._deliveries, agents, 0)
             self._told = grown(self._told, agents, 0)
-            slots = len(self._seen) * len(KINDS)
-            self._at = grown(self._at, slots, np.nan)
-            self._count = grown(self._count, slots, 0)
-            self._mean = grown(self._mean, slots, 0)
-            self._var = grown(self._var, slots, 0)
-            self._limit_s = grown(self._limit_s, slots, np.inf)
+            self._excused_until = grown(self._excused_until, agents, -np.inf)
+            slots = len(self._seen) * len(KINDS)  # exactly: they are read as rows of agents
+            self._at = grown(self._at, slots, np.nan)[:slots]
+            self._count = grown(self._count, slots, 0)[:slots]
+            self._mean = grown(self._mean, slots, 0)[:slots]
+            self._var = grown(self._var, slots, 0)[:slots]
+            self._limit_s = grown(self._limit_s, slots, np.inf)[:slots]
 
     def _learn(self, slots: Indices, at: Float64) -> None:
+        self._note_pauses(slots // len(KINDS), at)
         interval_s = at - self._at[slots]
         self._at[slots] = np.fmax(at, self._at[slots])
         # a late step ends no interval; one that ends a silence teaches, clipped: the agent may
@@ -173,6 +237,13 @@ class Silence:
         self._count[slots] = count
         self._mean[slots] += weight * off
         self._var[slots] = (1 - weight) * (self._var[slots] + weight * off**2)
+
+    def _note_pauses(self, agents: Indices, at: Float64) -> None:
+        """Remember how long the agents stayed away that step again after too long a time."""
+        last_at = np.fmax.reduce(self._at.reshape(-1, len(KINDS))[agents], axis=1)
+        limit_s = self._limit_s.reshape(-1, len(KINDS))[agents].min(axis=1)
+        for i in np.flatnonzero(at - last_at > limit_s).tolist():
+            self._pauses.note(int(agents[i]), float(last_at[i]), float(at[i]))
 
     def _set_limits(self, slots: Indices) -> None:
         p = self._params

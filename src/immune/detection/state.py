@@ -1,7 +1,8 @@
 """The layout of a stream's state, and what a metric's values are turned into.
 
 The state is float32 (F, 8): F fields for each of the eight metrics, 1.5 KB. Three of the fields
-hold no metrics: their eight places belong to the pairs and to the work, as `PLACES` names them.
+hold no metrics: their eight places belong to the pairs and to the work, as named below. The
+compiled loop has the same layout as C structs, and refuses to be imported if it differs.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ WRITTEN = AT["pair_block"] + 1
 HOT = AT["pair_past"] + 1
 """Fields that every sample reads."""
 N_BETS = 5
+"""Bets on each metric: `r`, `g` and `bg` have a field for each."""
 
 # `pair`, `pair_block` and `pair_past` hold nothing of the eight metrics. Their places are:
 PAIR_R = slice(0, 2)
@@ -77,9 +79,10 @@ Deviations = TypeVar("Deviations", Float32, Float64)
 def less_slack(dev: Deviations, centre: Deviations, times: float) -> Deviations:
     """Take from the interval's deviations (..., 8) what `times` as many steps would make.
 
-    `centre` is the baseline's; a slower pace stays as it is. Works in place.
+    `centre` is the baseline's, -log(1 + usual interval); a slower pace stays as it is. Works in
+    place.
     """
-    usual = np.expm1(-centre[..., Metric.INTERVAL_S])
-    slack = np.log1p(usual) - np.log1p(usual / times)
+    least = centre[..., Metric.INTERVAL_S]
+    slack = -least - np.log1p(np.expm1(-least) / times)
     dev[..., Metric.INTERVAL_S] -= np.clip(dev[..., Metric.INTERVAL_S], 0, np.maximum(slack, 0))
     return dev

@@ -1,7 +1,7 @@
 """The statistic on arrays: a batch of streams is moved by one sample each.
 
-The way where nothing could be compiled, and the reference that the compiled loop is held to. The
-formulas and their sources are told in `kernel`.
+The way where nothing could be compiled, and the reference that the compiled loop is held to: both
+have the same parts in the same order. The formulas and their sources are told in `kernel`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from immune.detection.params import LearningParams, StatisticParams
 from immune.detection.state import (
     AT,
     BETA,
+    BLOCK_WORK,
     FOLLOWER,
     HOT,
     IS_RARE,
+    N_BETS,
     PAIR_G,
     PAIR_N,
     PAIR_R,
@@ -41,6 +43,10 @@ PAIRED_BET, PAIRED_ODDS = 2, 1
 BENT = np.float32(0.68)
 """What bending adds to the variance of a left-skewed law's scores, times bend²."""
 MOST_OFTEN = np.float32(0.95)
+"""Rate of retries and errors that is bet against at most: a bet's factor divides by what is left
+to one."""
+NATS_MAX = np.float32(80.0)
+"""The largest evidence that is ever told; float32 ends at e^88."""
 
 
 def lanes_of(weights: tuple[float, ...], rare: tuple[float, ...]) -> Float32:
@@ -67,6 +73,48 @@ class Pool:
         weight = np.maximum(known @ self._metrics + paired.sum(axis=1), np.float32(1e-6))
         pooled: Float32 = np.log1p(total / weight).astype(np.float32)
         return pooled
+
+
+class Limits:
+    """What the thresholds of the samples' agents allow."""
+
+    def __init__(self, statistic: StatisticParams, nats: Float32) -> None:
+        self.pace: Float32 = nats / np.float32(statistic.burst_steps)
+        """Nats that the follower of the evidence rises by in one step, (n,)."""
+        self.ahead: Float32 = self.pace * np.float32(statistic.burst_ahead)
+        """Nats that the evidence may be ahead of it, (n,)."""
+        self.cap: Float32 = np.exp(np.minimum(self.ahead, NATS_MAX))[:, None]
+        """The factor of one metric's R in one step, (n, 1)."""
+        top = np.minimum(nats + np.float32(statistic.ceiling_nats), NATS_MAX)
+        self.ceiling: Float32 = np.exp(top)[:, None]
+        """R, (n, 1)."""
+
+
+class Sample:
+    """What one sample of each of n streams comes to on the way to their evidence."""
+
+    present: Bool
+    """(n, 8), as all that is not said to be otherwise."""
+    known: Bool
+    scored: Bool
+    raw: Float32
+    y: Float32
+    z0: Float32
+    z: Float32
+    bets: Float32
+    """(5, n, 8)"""
+    growth: Float32
+    """(5, n, 8)"""
+    white: Float32
+    """Latency's scores before they were relieved of the work, (n,)."""
+    work: Float32
+    """(n,)"""
+    worked: Bool
+    """(n,)"""
+    paired: Bool
+    """(n, 2)"""
+    joint: Float32
+    """(n, 2)"""
 
 
 class Stepper:
@@ -102,123 +150,86 @@ class Stepper:
     def _step(
         self, block: Float32, frozen: Bool, rows: Indices, values: Float32, nats: Float32
     ) -> Float32:
+        limits = Limits(self._s, nats)
         state = np.ascontiguousarray(block[rows, :HOT].transpose(1, 0, 2))
-        present = ~np.isnan(values)
-        y = transform(values)
-        np.copyto(y, 0.0, where=~present)
-        raw = np.where(present, values, np.float32(0.0))
-        first = present & (state[AT["n"]] == 0) & (state[AT["bn"]] == 0)
-        if first.any():  # sums are kept around the first sample, for float32's sake
-            for field, start in (("mean", y), ("raw", raw)):
-                np.copyto(state[AT[field]], start, where=first)
-                block[rows, AT[field]] = state[AT[field]]
-
-        scored = present & (state[AT["n"]] >= self._l.block_min)
-        known = present | (state[AT["n"]] + state[AT["bn"]] > 0)
-        z0, white = self._residuals(state, y)
-        z, work, worked = self._relieved(state, white, scored)
-        ratio, pairs = state[_R], state[AT["pair"]][:, PAIR_R]
-        pace = nats / np.float32(self._s.burst_steps)
-        ahead = pace * np.float32(self._s.burst_ahead)
-        cap = np.exp(ahead)[:, None]
-        ceiling = np.exp(nats + np.float32(self._s.ceiling_nats))[:, None]
-        growth, bets, joint = self._growth(state, y, z, cap)
-        np.copyto(ratio, np.minimum((1 + ratio) * growth, ceiling), where=scored)
-        paired = scored[:, RARE] & scored[:, _LATENCY, None]
-        self._bet_on_pairs(state, joint, cap, ceiling, paired)
+        m = Sample()
+        self._read(state, m, values)
+        self._residuals(state, m)
+        self._relieved(state, m)
+        self._growth(state, m, limits)
+        ratio = state[_R]
+        np.copyto(ratio, np.minimum((1 + ratio) * m.growth, limits.ceiling), where=m.scored)
+        self._bet_on_pairs(state, m, limits)
         by_metric = (ratio * self._weight).sum(axis=0)
-        pooled = self._pool(by_metric, pairs, known)
-        follower = state[AT["pair"], :, FOLLOWER]
-        too_much = pooled - (follower + ahead)
+        pairs, follower = state[AT["pair"]][:, PAIR_R], state[AT["pair"], :, FOLLOWER]
+        pooled = self._pool(by_metric, pairs, m.known)
+        too_much = pooled - (follower + limits.ahead)
         if (too_much > 0).any():
             less = np.exp(-np.maximum(too_much, 0))[:, None]
             ratio *= less
             pairs *= less
-            pooled = self._pool(by_metric * less, pairs, known)
-        np.minimum(pooled, follower + pace, out=follower)
-        gated = (ratio * self._gate_weight).sum(axis=0)
-
-        count, seen = present.astype(np.float32), scored.astype(np.float32)
-        z0 *= seen
-        widest = np.where(scored & ~IS_RARE, self._s.ar_clip / state[AT["inverse"]], np.inf)
-        dev = np.clip(y - state[AT["mean"]], -widest, widest) * count
-        raw_dev = (raw - state[AT["raw"]]) * count
-        last = state[AT["last"]]
-        state[AT["bxy"]] += z0 * last
-        state[AT["bxx"]] += last * last * seen
-        np.copyto(last, z0, where=present)
-        state[AT["bn"]] += count
-        state[AT["bs"]] += dev
-        state[AT["bss"]] += dev * dev
-        state[AT["bsc"]] += dev * dev * dev
-        state[AT["brs"]] += raw_dev
-        state[AT["brss"]] += raw_dev * raw_dev
-        state[_BG] += bets * np.where(IS_RARE, 0, seen)
-        waits = state[AT["pair_block"]]
-        waits[:, PAIR_N] += paired
-        waits[:, PAIR_G] += np.where(paired, joint, 0)
-        explained = white[:, _LATENCY] * work
-        waits[:, 4:7] += np.where(worked, np.stack([worked, explained, work * work]), 0).T
+            pooled = self._pool(by_metric * less, pairs, m.known)
+        np.minimum(pooled, follower + limits.pace, out=follower)
+        self._keep(state, m)
         block[rows, :WRITTEN] = state[:WRITTEN].transpose(1, 0, 2)
+        for name in ("mean", "raw"):
+            block[rows, AT[name]] = state[AT[name]]
 
-        due = self._is_due(state[AT["n"]], state[AT["bn"]], gated)
-        due &= present & (frozen[rows] == 0)[:, None]
+        due = m.present & (frozen[rows] == 0)[:, None] & self._is_due(state)
         if due.any():
             at, lanes = np.nonzero(due)
             self._merging.learn(block, rows[at], lanes)
         return pooled
 
-    def _is_due(self, n: Float32, waiting: Float32, gated: Float32) -> Bool:
-        """Whether a block may be learned: full, and neither odd of late nor clearly changed."""
-        p = self._l
-        need = np.clip(n * p.block_share, p.block_min, p.block_max)
-        odd = gated > p.gate_odd
-        due = (waiting >= need) & (~odd | (waiting >= need * (1 + p.patience))) & (gated <= p.gate)
-        whole: Bool = due | ((waiting >= need) & (waiting >= p.relearn * self._laws.memory))
-        return whole
+    def _read(self, state: Float32, m: Sample, values: Float32) -> None:
+        """Turn values into what is learned; say what of it is there."""
+        m.present = ~np.isnan(values)
+        m.raw = np.where(m.present, values, np.float32(0.0))
+        m.y = np.where(m.present, transform(values), np.float32(0.0))
+        n = state[AT["n"]]
+        past = n + state[AT["bn"]] > 0
+        m.scored = m.present & (n >= self._l.block_min)
+        m.known = m.present | past
+        first = m.present & ~past
+        if first.any():  # sums are kept around the first sample, for float32's sake
+            np.copyto(state[AT["mean"]], m.y, where=first)
+            np.copyto(state[AT["raw"]], m.raw, where=first)
 
-    def _residuals(self, state: Float32, y: Float32) -> tuple[Float32, Float32]:
-        """Return the residuals as normal scores, and the same after whitening."""
+    def _residuals(self, state: Float32, m: Sample) -> None:
+        """The residuals as normal scores, and the same after whitening."""
         s = self._s
         centre = state[AT["centre"]]
-        t = less_slack(y - centre, centre, s.interval_slack) * state[AT["inverse"]]
+        t = less_slack(m.y - centre, centre, s.interval_slack) * state[AT["inverse"]]
         nu = np.maximum(state[AT["nu"]], 3)
-        z0 = np.sqrt(nu * np.log1p(t * t / nu)) * ((8 * nu + 1) / (8 * nu + 3))
-        z0 = np.copysign(np.minimum(z0, s.ar_clip), t)
-        bend = state[AT["bend"]]
-        bent = bend > 0
+        z = np.sqrt(nu * np.log1p(t * t / nu)) * ((8 * nu + 1) / (8 * nu + 3))
+        z = np.copysign(np.minimum(z, s.ar_clip), t)
+        bent = state[AT["bend"]] > 0
         if bent.any():
-            b, z = bend[bent], z0[bent]
-            bowed = (np.expm1(b * z) / b - b / 2) / np.sqrt(1 + BENT * b * b)
-            z0[bent] = np.clip(bowed, -s.ar_clip, s.ar_clip)
-        z0[:, RARE] = t[:, RARE]
+            b = state[AT["bend"]][bent]
+            bowed = (np.expm1(b * z[bent]) / b - b / 2) / np.sqrt(1 + BENT * b * b)
+            z[bent] = np.clip(bowed, -s.ar_clip, s.ar_clip)
+        z[:, RARE] = t[:, RARE]
         phi = state[AT["phi"]]
-        z = (z0 - phi * state[AT["last"]]) / np.sqrt(1 - phi * phi)
-        return z0, np.clip(z, -s.z_clip, s.z_clip)
+        m.z0 = z
+        m.z = np.clip((z - phi * state[AT["last"]]) / np.sqrt(1 - phi * phi), -s.z_clip, s.z_clip)
 
-    def _relieved(
-        self, state: Float32, white: Float32, scored: Bool
-    ) -> tuple[Float32, Float32, Bool]:
-        """Take from latency's scores what the steps' tokens explain; return the work, too."""
-        told = scored[:, _TOKENS]
+    def _relieved(self, state: Float32, m: Sample) -> None:
+        """Take from latency's scores what the steps' tokens explain of them."""
+        told = m.scored[:, _TOKENS]
         count = told.sum(axis=1)
-        worked = (count > 0) & scored[:, _LATENCY]
-        work = np.where(told, white[:, _TOKENS], 0).sum(axis=1) / np.maximum(count, 1)
-        work = np.clip(work, -self._s.work_clip, self._s.work_clip).astype(np.float32)
+        m.white = m.z[:, _LATENCY].copy()
+        m.worked = (count > 0) & m.scored[:, _LATENCY]
+        work = np.where(told, m.z[:, _TOKENS], 0).sum(axis=1) / np.maximum(count, 1)
+        m.work = np.clip(work, -self._s.work_clip, self._s.work_clip).astype(np.float32)
         past = state[AT["pair_past"]]
-        z = white.copy()
-        relieved = (white[:, _LATENCY] - past[:, BETA] * work) * past[:, SCALE]
+        relieved = (m.white - past[:, BETA] * m.work) * past[:, SCALE]
         relieved = np.clip(relieved, -self._s.z_clip, self._s.z_clip)
-        z[:, _LATENCY] = np.where(worked, relieved, white[:, _LATENCY])
-        return z, work, worked
+        m.z[:, _LATENCY] = np.where(m.worked, relieved, m.white)
 
-    def _growth(
-        self, state: Float32, y: Float32, z: Float32, cap: Float32
-    ) -> tuple[Float32, Float32, Float32]:
-        """Return the factors of R and the plain bets, both (5, n, 8), and the pairs' bets."""
-        base = np.exp(np.float32(self._s.bet) * z)
-        bets = np.empty((5, *z.shape), np.float32)
-        bets[0] = base
+    def _growth(self, state: Float32, m: Sample, limits: Limits) -> None:
+        """The factors of R and the plain bets, both (5, n, 8), and the pairs' bets."""
+        bets = np.empty((N_BETS, *m.z.shape), np.float32)
+        bets[0] = np.exp(np.float32(self._s.bet) * m.z)
         for k in (1, 2, 3):
             np.multiply(bets[k - 1], bets[k - 1], out=bets[k])
         np.divide(1, bets[2], out=bets[4])
@@ -226,24 +237,56 @@ class Stepper:
         growth = bets * (state[AT["ng"]] + 1) / (state[_G] + bets)
         growth *= np.exp(-self._delta * state[AT["slack"]])
         slow = growth[PAIRED_BET, :, _LATENCY, None].copy()
-        np.minimum(growth, cap, out=growth)
+        np.minimum(growth, limits.cap, out=growth)
 
         # Bernoulli: centre is the rate, 1/inverse its deviation, slack the rate that is bet against
         memory = state[AT["phi"], :, RARE] * state[AT["last"], :, RARE]
         rate = state[AT["slack"], :, RARE] + memory / np.maximum(state[AT["inverse"], :, RARE], 1)
         rate = np.clip(rate, self._s.rare_floor, MOST_OFTEN)
-        hit = np.minimum(self._odds / (1 + rate * (self._odds - 1)), cap)
+        hit = np.minimum(self._odds / (1 + rate * (self._odds - 1)), limits.cap)
         miss = (1 - rate * hit) / (1 - rate)
-        growth[:4, :, RARE] = np.where(y[:, RARE] > 0, hit, miss)
+        growth[:4, :, RARE] = np.where(m.y[:, RARE] > 0, hit, miss)
         growth[4, :, RARE] = 0
-        return growth, bets, slow * growth[PAIRED_ODDS, :, RARE]
+        m.bets, m.growth, m.joint = bets, growth, slow * growth[PAIRED_ODDS, :, RARE]
 
-    def _bet_on_pairs(
-        self, state: Float32, joint: Float32, cap: Float32, ceiling: Float32, paired: Bool
-    ) -> None:
+    def _bet_on_pairs(self, state: Float32, m: Sample, limits: Limits) -> None:
         """Slow and failing at once: the product of both bets over its own past mean."""
+        m.paired = m.scored[:, RARE] & m.scored[:, _LATENCY, None]
         past, prior = state[AT["pair_past"]], np.float32(self._s.bets_prior)
-        growth = joint * (past[:, PAIR_N] + prior + 1) / (past[:, PAIR_G] + prior + joint)
-        growth = np.minimum(np.minimum(growth, joint), cap)
+        growth = m.joint * (past[:, PAIR_N] + prior + 1) / (past[:, PAIR_G] + prior + m.joint)
+        growth = np.minimum(np.minimum(growth, m.joint), limits.cap)
         pairs = state[AT["pair"]][:, PAIR_R]
-        np.copyto(pairs, np.minimum((1 + pairs) * growth, ceiling), where=paired)
+        np.copyto(pairs, np.minimum((1 + pairs) * growth, limits.ceiling), where=m.paired)
+
+    def _keep(self, state: Float32, m: Sample) -> None:
+        """Put the samples into the blocks that wait to be learned."""
+        present, scored = m.present.astype(np.float32), m.scored.astype(np.float32)
+        last, z0 = state[AT["last"]], m.z0 * scored
+        widest = np.where(m.scored & ~IS_RARE, self._s.ar_clip / state[AT["inverse"]], np.inf)
+        dev = np.clip(m.y - state[AT["mean"]], -widest, widest) * present
+        raw_dev = (m.raw - state[AT["raw"]]) * present
+        state[AT["bxy"]] += z0 * last
+        state[AT["bxx"]] += last * last * scored
+        np.copyto(last, z0, where=m.present)
+        state[AT["bn"]] += present
+        state[AT["bs"]] += dev
+        state[AT["bss"]] += dev * dev
+        state[AT["bsc"]] += dev * dev * dev
+        state[AT["brs"]] += raw_dev
+        state[AT["brss"]] += raw_dev * raw_dev
+        state[_BG] += m.bets * np.where(IS_RARE, 0, scored)
+        waits = state[AT["pair_block"]]
+        waits[:, PAIR_N] += m.paired
+        waits[:, PAIR_G] += np.where(m.paired, m.joint, 0)
+        told = np.stack([np.ones_like(m.work), m.white * m.work, m.work * m.work])
+        waits[:, BLOCK_WORK] += np.where(m.worked, told, 0).T
+
+    def _is_due(self, state: Float32) -> Bool:
+        """Whether a block may be learned: full, and neither odd of late nor clearly changed."""
+        p, waiting = self._l, state[AT["bn"]]
+        need = np.clip(state[AT["n"]] * p.block_share, p.block_min, p.block_max)
+        gated = (state[_R] * self._gate_weight).sum(axis=0)
+        calm = (gated <= p.gate_odd) | (waiting >= need * (1 + p.patience))
+        anyway = waiting >= p.relearn * self._laws.memory
+        due: Bool = (waiting >= need) & ((calm & (gated <= p.gate)) | anyway)
+        return due

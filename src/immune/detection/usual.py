@@ -28,6 +28,8 @@ class Usual:
         self._first = np.full((0, kept), -np.inf)
         self._last = np.full((0, kept), -np.inf)
         self._steps = np.zeros((0, kept), np.int32)
+        self._newest_at = -np.inf
+        """When any agent last got a value that was new."""
 
     def grow(self, agents: int) -> None:
         """Make room for `agents` codes."""
@@ -63,6 +65,7 @@ class Usual:
         self._value[who, oldest] = value[new]
         self._first[who, oldest] = self._last[who, oldest] = at[new]
         self._steps[who, oldest] = 0
+        self._newest_at = max(self._newest_at, float(at[new].max(initial=-np.inf)))
 
     def _count(self, agent: Indices, value: Int32, at: Float64) -> None:
         place = (self._value[agent] == value[:, None]).argmax(axis=1)
@@ -70,6 +73,7 @@ class Usual:
         if forgotten.any():
             who, where = agent[forgotten], place[forgotten]
             self._first[who, where], self._steps[who, where] = at[forgotten], 0
+            self._newest_at = max(self._newest_at, float(at[forgotten].max()))
         self._last[agent, place] = at
         np.add.at(self._steps, (agent, place), 1)
 
@@ -86,6 +90,8 @@ class Usual:
     def changes(self, since: float) -> tuple[Indices, Int32, Float64]:
         """Return agents, their latest values, and since when, where these are changes."""
         # the latest seen value decides, and few are new: look at these alone
+        if self._newest_at < since:
+            return np.zeros(0, np.intp), np.zeros(0, np.int32), np.zeros(0)
         some = np.flatnonzero((self._first >= since).any(axis=1))
         latest = self._last[some].argmax(axis=1)
         first = self._first[some, latest]
@@ -129,4 +135,5 @@ class Usual:
         """Take up what `rows` returned."""
         for i, row in enumerate(rows[: self._params.values_kept]):
             self._value[agent, i], self._first[agent, i] = row[:2]
+            self._newest_at = max(self._newest_at, row[1])
             self._last[agent, i], self._steps[agent, i] = row[2:]

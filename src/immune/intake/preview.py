@@ -49,6 +49,7 @@ def preview(requests: Iterable[Request], *, now: float) -> Preview:
             )
             found.spans += len(decoded.spans)
             found.agents.update(vital.agent_id for vital in assembler.feed(decoded.spans, at))
+            assembler.gone()  # nobody keeps what waits
     found.agents.update(vital.agent_id for vital in assembler.drain(at))
     found.vitals = found.agents.total()
     found.unmapped = assembler.unmapped

@@ -86,7 +86,7 @@ def vital_of(report: Report, index: int, received_at: float, salt: Salt) -> Vita
     if report.calls is not None:
         if len(report.calls) > CALLS_MAX:
             return Refusal(index, "calls", _too_many(len(report.calls)))
-        hashed = [_tool_call(call, index, salt) for call in report.calls]
+        hashed = [tool_call(call, index, salt) for call in report.calls]
         for call in hashed:
             if isinstance(call, Refusal):
                 return call
@@ -123,7 +123,8 @@ def _too_many(count: int) -> str:
     return f"has {count} items; at most {CALLS_MAX} are allowed"
 
 
-def _tool_call(call: ReportedCall, index: int, salt: Salt) -> ToolCall | Refusal:
+def tool_call(call: ReportedCall, index: int, salt: Salt) -> ToolCall | Refusal:
+    """Return `call` with its text hashed, or why the vital at `index` must be refused."""
     if not (0 <= call.args_hash <= _UINT64_MAX and 0 <= call.result_hash <= _UINT64_MAX):
         return Refusal(index, "calls", "a hash must be a whole number of 64 bits")
     try:

@@ -1,9 +1,10 @@
 """The body of ``POST /api/vitals``: an object, a list of objects, or one object a line (NDJSON).
 
-The fast path decodes the whole batch into typed reports at once and takes what every well-behaved
-client sends. Only when that fails is the body read again loosely and judged item by item, so that
-one bad item never spoils the rest; both ways give the same vitals. A field null is a field left
-out. Python's NaN and Infinity are read, to be refused by name and not as broken JSON.
+The fast path decodes the whole batch into typed reports at once and makes columns of them; it
+takes what every well-behaved client sends. Where a value is wrong each report is judged by itself,
+and where a type is, the body is read again loosely, so that one bad item never spoils the rest; all
+ways give the same vitals. A field null is a field left out. Python's NaN and Infinity are read, to
+be refused by name and not as broken JSON.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections import Counter
 
 import msgspec
 
+from immune.columns import Names, VitalColumns, from_vitals
 from immune.errors import InvalidInput, TooLarge
 from immune.intake.bounds import check_size
 from immune.intake.salt import Salt
+from immune.intake.vitals_columns import columns_of
 from immune.intake.vitals_item import Report, check, vital_of
 from immune.vitals import Refusal, Vital
 
@@ -30,7 +33,8 @@ _loose = msgspec.json.Decoder()
 class Decoded(msgspec.Struct, frozen=True):
     """What a body held. Indices count items from 0, broken lines included, blank lines not."""
 
-    vitals: list[Vital]
+    columns: VitalColumns | None
+    """None where nothing could be taken."""
     refused: list[Refusal]
     unknown_fields: dict[str, int]
     """How often each field occurred that nobody knows, by its name."""
@@ -40,12 +44,15 @@ def decode(
     body: bytes,
     *,
     received_at: float,
+    names: Names,
     salt: Salt,
     max_bytes: int,
     max_items: int,
     content_type: str = "",
 ) -> Decoded:
     """Return the vitals in `body`, taken at `received_at` (epoch seconds), and what was refused.
+
+    What is taken is interned into `names`.
 
     The content type only decides what looking at the body leaves open. Raises InvalidInput, with
     the position, where the body holds no JSON at all, and TooLarge beyond the limits.
@@ -61,6 +68,9 @@ def decode(
     reports = _fast(body, as_lines)
     if reports is not None:
         _check_count(len(reports), max_items)
+        columns = columns_of(reports, received_at, salt, names) if reports else None
+        if columns is not None:
+            return Decoded(columns, [], {})
         outcomes = [
             vital_of(report, index, received_at, salt) for index, report in enumerate(reports)
         ]
@@ -76,7 +86,8 @@ def decode(
             vitals.append(outcome)
         else:
             refused.append(outcome)
-    return Decoded(vitals, refused, dict(unknown))
+    columns = from_vitals(vitals, names) if vitals else None
+    return Decoded(columns, refused, dict(unknown))
 
 
 def _check_count(count: int, max_items: int) -> None:

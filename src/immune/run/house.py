@@ -20,10 +20,14 @@ import uvicorn
 from immune.assemble import System, assemble
 from immune.clock import Clock
 from immune.columns import Names
+from immune.detection.kernel import COMPILED
 from immune.errors import Fatal
 from immune.intake.bounds import inflate
 from immune.intake.otlp.assemble import TraceAssembler
 from immune.intake.otlp.decode import decode_traces
+from immune.intake.otlp.journal import SpanJournal
+from immune.intake.otlp.measures import Measures
+from immune.intake.otlp.points import decode_metrics
 from immune.intake.salt import Salt
 from immune.intake.vitals_json import decode
 from immune.notify import LogNotifier, SeveralNotifiers, WebhookNotifier
@@ -32,6 +36,7 @@ from immune.run.allocator import trim_on_time
 from immune.run.folder import data_folder, salt_of
 from immune.run.listener import address_of
 from immune.settings import Settings
+from immune.stores.place import place_of
 from immune.stores.runs import RunChoice
 from immune.stores.sql import SqlStore
 from immune.stores.telemetry_sqlite import SqliteTelemetry
@@ -73,11 +78,12 @@ async def house(
     assembler = TraceAssembler()
     folder = data_folder(settings.store.directory)
     salt = salt_of(folder)
-    workflow = SqlStore(f"sqlite+aiosqlite:///{folder / 'workflow.db'}", run, clock=clock)
+    place = place_of(settings.store)
+    workflow = SqlStore(place.workflow, run, clock=clock)
     await workflow.open()
     try:
         telemetry = SqliteTelemetry(
-            folder / "telemetry.db",
+            place.telemetry,
             workflow.run_id,
             names,
             TelemetryRetention(
@@ -85,9 +91,12 @@ async def house(
                 raw_bytes_max=settings.store.raw_bytes,
                 rollup_s=86_400 * settings.store.rollup_days,
             ),
+            clock=clock,
         )
         await telemetry.open()
+        journal = SpanJournal(folder / "spans.journal", workflow.run_id)
         try:
+            assembler.restore(await asyncio.to_thread(journal.open), clock.time())
             system = assemble(
                 settings,
                 clock=clock,
@@ -104,7 +113,7 @@ async def house(
                 desk=system.desk,
                 views=system.views,
                 collector=system.collector,
-                intake=_intake(settings, salt, assembler),
+                intake=_intake(settings, salt, assembler, journal),
                 settings=settings.server,
                 clock=clock,
                 chaos=chaos,
@@ -120,6 +129,7 @@ async def house(
         finally:
             if isinstance(notifier, SeveralNotifiers):
                 await notifier.close()
+            journal.close()
             await telemetry.close()
     finally:
         await workflow.close()
@@ -137,6 +147,8 @@ async def serve_web(
     home: House, settings: Settings, listener: socket.socket, *, ready: Callable[[str], None]
 ) -> None:
     """Run the loops and serve the web on `listener` until a signal; `ready` gets the address."""
+    if not COMPILED:
+        log.warning("detector_not_compiled", effect="a vital costs about eight times the CPU")
     server = _Server(
         uvicorn.Config(
             home.dashboard,
@@ -187,7 +199,9 @@ def _notifier(settings: Settings, clock: Clock) -> Notifier:
     return SeveralNotifiers(LogNotifier(), WebhookNotifier(settings.notify, clock))
 
 
-def _intake(settings: Settings, salt: Salt, assembler: TraceAssembler) -> Intake:
+def _intake(
+    settings: Settings, salt: Salt, assembler: TraceAssembler, journal: SpanJournal
+) -> Intake:
     limits = settings.server
     return Intake(
         vitals=partial(
@@ -195,5 +209,8 @@ def _intake(settings: Settings, salt: Salt, assembler: TraceAssembler) -> Intake
         ),
         spans=partial(decode_traces, salt=salt, max_bytes=limits.body_max_bytes),
         assembler=assembler,
+        journal=journal,
+        points=partial(decode_metrics, max_bytes=limits.body_max_bytes),
+        measures=Measures(assembler.knows),
         inflate=inflate,
     )

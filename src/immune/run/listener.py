@@ -7,8 +7,10 @@ stands.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
+from collections.abc import Callable
 
 from immune.errors import Fatal, InvalidInput
 from immune.settings import ServerSettings
@@ -37,6 +39,15 @@ def listen(settings: ServerSettings) -> socket.socket:
                 "or choose another with --port (0 takes a free one)"
             ) from fault
         raise Fatal(f"cannot listen on port {port} of {host}: {fault.strerror}") from fault
+
+
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes uvloop's event loop, where that is installed; None for Python's own."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return None
+    return uvloop.new_event_loop
 
 
 def address_of(listener: socket.socket, host: str) -> str:

@@ -13,7 +13,7 @@ from immune.columns import Names
 from immune.modes import Mode
 from immune.run.allocator import return_freed_memory
 from immune.run.house import house, serve_web
-from immune.run.listener import listen
+from immune.run.listener import fast_loop, listen
 from immune.run.unlinked import Unlinked
 from immune.settings import Settings
 from immune.stores.runs import RunChoice
@@ -27,8 +27,11 @@ def run_serve(settings: Settings, set_mode: Mode | None = None) -> None:
     `set_mode` sets the global mode; None leaves it as it was set last time.
     """
     return_freed_memory()
-    with closing(listen(settings.server)) as listener:
-        asyncio.run(_serve(settings, set_mode, listener))
+    with (
+        closing(listen(settings.server)) as listener,
+        asyncio.Runner(loop_factory=fast_loop()) as runner,
+    ):
+        runner.run(_serve(settings, set_mode, listener))
 
 
 async def _serve(settings: Settings, set_mode: Mode | None, listener: socket.socket) -> None:

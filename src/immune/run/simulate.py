@@ -111,7 +111,7 @@ class Simulation:
             warmup_s=options.warmup_s,
         )
         self.operator = Operator(options.operator)
-        self.workflow = SqlStore("sqlite+aiosqlite:///:memory:", run_id="simulation")
+        self.workflow = SqlStore("sqlite://", run_id="simulation")
         self.telemetry = MemoryTelemetry(self.names)
         self._link = SimulatedLink(self.fleet, self.clock)
         self.system = self._assemble()

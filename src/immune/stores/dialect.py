@@ -1,23 +1,48 @@
-"""What differs between SQLite and PostgreSQL: the only place that knows.
+"""What differs between SQLite and PostgreSQL in the SQL that we write, and how a URL names them.
 
 Everything else in the workflow store is SQLAlchemy Core that both understand.
 """
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.exc import ArgumentError
+
+from immune.errors import InvalidInput, StoreDown
 
 MEMORY_NAMES = (None, "", ":memory:")
 
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+"""Our driver for each database, whatever driver a URL names."""
 
-def in_memory(url: sa.URL) -> bool:
-    """Whether `url` is an SQLite database that ends with its connection."""
-    return is_sqlite(url) and url.database in MEMORY_NAMES
+
+def url_of(text: str, field: str = "store.workflow_url") -> sa.URL:
+    """The URL of a workflow store, with our driver. Raises InvalidInput that names `field`."""
+    try:
+        url = sa.make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidInput(
+            field, "is no database URL, such as postgresql://user@host/immune"
+        ) from error
+    driver = _DRIVERS.get(url.drivername.partition("+")[0])
+    if driver is None:
+        raise InvalidInput(field, f"must begin with sqlite or postgresql, not {url.drivername}")
+    return url.set(drivername=driver)
+
+
+def url_of_file(path: Path) -> sa.URL:
+    """The URL of a workflow store in an SQLite file."""
+    return sa.URL.create("sqlite", database=str(path))
 
 
 def is_sqlite(url: sa.URL) -> bool:
@@ -26,50 +51,38 @@ def is_sqlite(url: sa.URL) -> bool:
 
 def file_of(url: sa.URL) -> Path | None:
     """The SQLite file behind `url`, if there is one."""
-    if not is_sqlite(url) or in_memory(url):
+    if not is_sqlite(url) or url.database in MEMORY_NAMES:
         return None
     assert url.database is not None
     return Path(url.database)
 
 
-def memory_engine() -> sa.Engine:
-    """A synchronous engine on one connection to a new database in memory."""
-    return sa.create_engine("sqlite://", poolclass=StaticPool)
+def sqlite_begins(engine: sa.Engine, begin: str, *pragmas: str) -> None:
+    """Have each new SQLite connection of `engine` set `pragmas`, each transaction begin so.
 
-
-def set_pragmas(engine: sa.Engine, url: sa.URL, busy_timeout_ms: int) -> None:
-    """Have each new SQLite connection of `engine` write safely; nothing for others."""
-    if not is_sqlite(url):
-        return
-    pragmas = [f"busy_timeout={busy_timeout_ms}", "foreign_keys=ON"]
-    if not in_memory(url):
-        # FULL: a commit that returned is on the disk, also after a power cut
-        pragmas += ["journal_mode=WAL", "synchronous=FULL"]
+    The driver would begin before the first INSERT only: no DDL and no SELECT would be within.
+    """
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-
-def begin_exclusive(connection: sa.Connection) -> None:
-    """Make what follows one transaction, DDL included, with nobody else writing."""
-    if connection.dialect.name == "sqlite":
-        # the driver begins before the first INSERT only, and a migration starts with CREATE
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    @sa.event.listens_for(engine, "begin")
+    def begins(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
 
 
-LEASE_KEY = 0x1AA0_0001
-"""Of the advisory lock that an instance holds; advisory locks are counted by database."""
-
-
-def lease(dialect: str) -> sa.Select[tuple[bool]] | None:
-    """Take the database for this session, where that isn't done by a lock on its file."""
-    if dialect != "postgresql":
-        return None
-    return sa.select(sa.func.pg_try_advisory_lock(LEASE_KEY))
+def copy_file(path: Path, to: Path) -> None:
+    """Copy an SQLite file as of one moment, whoever writes to it meanwhile; raises StoreDown."""
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
+            source.backup(target)  # in one go: between two, a writer would make it begin anew
+    except sqlite3.Error as error:
+        raise StoreDown(f"{path} cannot be copied to {to}: {error}") from error
 
 
 def put(table: sa.Table, dialect: str) -> sa.Insert:

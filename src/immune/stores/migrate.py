@@ -6,8 +6,7 @@ written to is refused: going on could lose what that release keeps in it.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+import asyncio
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,13 +17,18 @@ from alembic.script import ScriptDirectory
 
 from immune.errors import Fatal
 from immune.stores import dialect
+from immune.stores.database import Database
 
 _LOCATION = "immune.stores:migrations"
+VERSIONS = ("immune.stores:migrations/versions",)
+"""Where the revisions are."""
 
 
 def _config(connection: sa.Connection | None = None) -> Config:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", _LOCATION)
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", "\n".join(VERSIONS))
     return config
 
 
@@ -57,15 +61,23 @@ def present(connection: sa.Connection) -> str | None:
     return revision
 
 
+async def bring_up(database: Database) -> None:
+    """Bring an open database to the present schema, after a copy of what would change."""
+    revision = await database.read(present)
+    if revision == head():
+        return
+    if database.path is not None and revision is not None:
+        await asyncio.to_thread(back_up, database.path, revision)
+    await database.write(upgrade)
+
+
 def upgrade(connection: sa.Connection) -> None:
-    """Run the revisions that are missing, all in one transaction."""
-    dialect.begin_exclusive(connection)
+    """Run the revisions that are missing, within the connection's transaction."""
     command.upgrade(_config(connection), "head")
 
 
 def back_up(path: Path, revision: str) -> Path:
     """Copy the SQLite file at `path` as it is; return the copy's path."""
     copy = path.with_name(f"{path.name}.before-{head()}-was-{revision}")
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    dialect.copy_file(path, copy)
     return copy

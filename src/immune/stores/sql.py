@@ -1,8 +1,9 @@
 """The workflow in SQL: incidents, their events, fences, treatments, healings and the outbox.
 
 `SqlStore` keeps rows and judges nothing. It is opened for one run and sees no other. Timelines are
-numbered here and not in the database, which one instance per store (see `lease`) and one unit at a
-time make safe: whoever has read up to some `seq` never misses an earlier one that commits later.
+numbered here and not in the database, which one instance per store (see `lease`) and commits in the
+order of numbers (see `commits`) make safe: whoever has read up to some `seq` never misses an
+earlier one that commits later.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from immune.ports import AgentRow, BaselineRow, IncidentEvent, OutboxRow, Unit
 from immune.quarantine import Fence
 from immune.stores import dialect, migrate
 from immune.stores import schema as s
-from immune.stores.database import Database
-from immune.stores.lease import Lease
+from immune.stores.commits import Commits
+from immune.stores.database import Database, FileDatabase, MemoryDatabase, Outlasting
+from immune.stores.database_server import ServerDatabase
 from immune.stores.runs import RunChoice, begin_run
-from immune.stores.unit import Conflict, Row, SqlUnit, Statements, body
+from immune.stores.unit import SqlUnit
 from immune.vitals import Kind
 
 _incident = msgspec.json.Decoder(Incident)
@@ -42,31 +44,37 @@ _agent = msgspec.json.Decoder(AgentRow)
 
 _DONE_TREATMENTS = (str(TreatmentState.LIFTED),)
 
+DROPPED_AT_ONCE = 500
+"""Agents named in one DELETE: databases bound the number of parameters."""
+
 
 class SqlStore:
     """A `WorkflowStore` on SQLite (a file, or memory for virtual time) or PostgreSQL.
 
-    `url` is SQLAlchemy's, with an asyncio driver: ``sqlite+aiosqlite:///immune.db``. `run_id` says
+    `url` is SQLAlchemy's: ``sqlite:///immune.db``, ``postgresql://user@host/immune``. `run_id` says
     which run it is opened for: a new one, the last one (a new one where there is none), or one by
     its id (made where it doesn't exist). `clock` names a new run. `busy_timeout_ms` is how long
-    SQLite waits for somebody else in the file, such as a backup.
+    SQLite waits for somebody else in the file, such as a backup; `answer_s` how long a server may
+    take to answer.
     """
 
     def __init__(
         self,
-        url: str,
+        url: str | sa.URL,
         run_id: RunChoice | str = RunChoice.LAST,
         *,
         clock: Clock | None = None,
         busy_timeout_ms: int = 5000,
+        answer_s: float = 5.0,
     ) -> None:
-        self._url = sa.make_url(url)
+        self._url = dialect.url_of(url) if isinstance(url, str) else url
         self._clock = clock or SystemClock()
         self._choice = run_id
         self._busy_timeout_ms = busy_timeout_ms
+        self._answer_s = answer_s
         self._run_id = ""
         self._database: Database | None = None
-        self._lease: Lease | None = None
+        self._commits: Commits | None = None
         self._numbers: Iterator[int] = itertools.count(1)
         self._unit_lock = asyncio.Lock()
         self._unit_holder: asyncio.Task[Any] | None = None
@@ -76,41 +84,30 @@ class SqlStore:
         return self._run_id
 
     async def open(self) -> None:
-        path = dialect.file_of(self._url)
-        if path is not None:
-            self._lease = Lease(path)
-            self._lease.take()
-        database = self._database = Database(self._url, self._busy_timeout_ms)
-        self._statements = Statements(database.dialect)
-        self._put_agent = dialect.put(s.agents, database.dialect)
-        self._put_baseline = dialect.put(s.baselines, database.dialect)
-        self._put_setting = dialect.put(s.settings, database.dialect)
+        if self._database is not None:
+            return
+        now = self._clock.time()
+        database = database_of(self._url, self._busy_timeout_ms, self._answer_s)
         try:
-            if not await database.lease():
-                raise Fatal(
-                    f"the database {self._url.database} is in use by another instance: "
-                    "stop that one first, or name another"
-                )
-            revision = await database.read(migrate.present)
-            if revision != migrate.head():
-                if path is not None and revision is not None:
-                    await asyncio.to_thread(migrate.back_up, path, revision)
-                await database.write(migrate.upgrade)
-            now = self._clock.time()
+            await database.open(now)
+            await migrate.bring_up(database)
             self._run_id = await database.write(lambda c: begin_run(c, self._choice, now))
             self._numbers = itertools.count(await database.read(self._last_number) + 1)
         except BaseException as error:
-            await self.close()
+            await database.close()
             if type(error.__cause__) is sa.exc.DatabaseError:  # no subclass: the file itself
-                raise Fatal(f"{path} is not a workflow store: {error}") from error
+                raise Fatal(f"{database.path} is not a workflow store: {error}") from error
             raise
+        self._database = database
+        self._commits = Commits(database, self._run_id, self._clock)
 
     async def close(self) -> None:
-        database, self._database = self._database, None
+        database, commits = self._database, self._commits
+        self._database = self._commits = None
+        if commits is not None:
+            await commits.close()
         if database is not None:
             await database.close()
-        if self._lease is not None:
-            self._lease.give_back()
 
     def _last_number(self, connection: sa.Connection) -> int:
         e, o = s.incident_events, s.outbox
@@ -123,31 +120,40 @@ class SqlStore:
             raise StoreDown("the workflow store is not open")
         return self._database
 
-    # --- units -------------------------------------------------------------------------------
+    def _to_commit(self) -> Commits:
+        if self._commits is None:
+            raise StoreDown("the workflow store is not open")
+        return self._commits
+
+    # --- writing -----------------------------------------------------------------------------
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Unit]:
-        """Begin a unit; another one waits until it has ended. Not to be nested.
+        """Begin a unit; another one begins when its block has ended. Not to be nested.
 
         What the unit refuses (StaleVersion, IllegalEvent) is raised on leaving the block.
         """
-        database = self._db()
+        commits = self._to_commit()
         task = asyncio.current_task()
         if task is not None and self._unit_holder is task:
             raise RuntimeError("a unit within a unit would wait for itself")
         async with self._unit_lock:
             self._unit_holder = task
             try:
-                unit = SqlUnit(self._run_id, self._statements, self._numbers.__next__)
+                unit = commits.unit(self._numbers.__next__)
                 yield unit
-                if unit.empty:
-                    return
-                try:
-                    await database.write(unit.flush)
-                except Conflict as conflict:
-                    raise await database.read(conflict.explain) from conflict
             finally:
                 self._unit_holder = None
+        # nothing is awaited in between: it is in line before the next unit can take a number
+        await commits.write(unit)
+
+    @asynccontextmanager
+    async def _own(self) -> AsyncIterator[SqlUnit]:
+        """A unit of what is no incident's, and numbers nothing."""
+        commits = self._to_commit()
+        unit = commits.unit(self._numbers.__next__)
+        yield unit
+        await commits.write(unit)
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -250,19 +256,12 @@ class SqlStore:
         return [OutboxRow(_effect.decode(row.body), row.due_at, row.attempts) for row in rows]
 
     async def effect_done(self, key: str, at: float) -> None:
-        await self._write(self._of_effect(key).values(done_at=at))
+        async with self._own() as unit:
+            unit.effect_done(key, at)
 
     async def effect_later(self, key: str, due_at: float) -> None:
-        attempts = s.outbox.c.attempts + 1
-        await self._write(self._of_effect(key).values(due_at=due_at, attempts=attempts))
-
-    def _of_effect(self, key: str) -> sa.Update:
-        o = s.outbox
-        return sa.update(o).where(o.c.run_id == self._run_id, o.c.key == key, o.c.done_at.is_(None))
-
-    async def _write(self, statement: sa.Executable, rows: Sequence[Row] | None = None) -> None:
-        if rows is None or rows:
-            await self._db().write(lambda c: c.execute(statement, rows))
+        async with self._own() as unit:
+            unit.effect_later(key, due_at)
 
     # --- agents, baselines, settings ---------------------------------------------------------
 
@@ -272,10 +271,19 @@ class SqlStore:
         return [_agent.decode(row.body) for row in await self._all(query)]
 
     async def put_agents(self, rows: Sequence[AgentRow]) -> None:
-        await self._write(
-            self._put_agent,
-            [{"run_id": self._run_id, "agent_id": r.agent_id, "body": body(r)} for r in rows],
-        )
+        async with self._own() as unit:
+            for row in rows:
+                unit.put_agent(row)
+
+    async def drop_agents(self, agent_ids: Sequence[str]) -> None:
+        def drop(connection: sa.Connection) -> None:
+            for start in range(0, len(agent_ids), DROPPED_AT_ONCE):
+                part = agent_ids[start : start + DROPPED_AT_ONCE]
+                for t in (s.agents, s.baselines):
+                    mine = (t.c.run_id == self._run_id) & t.c.agent_id.in_(part)
+                    connection.execute(sa.delete(t).where(mine))
+
+        await self._db().write(drop)
 
     async def baselines(self) -> list[BaselineRow]:
         b = s.baselines
@@ -285,19 +293,9 @@ class SqlStore:
         return [BaselineRow(r.agent_id, Kind(r.kind), r.saved_at, r.blob) for r in rows]
 
     async def put_baselines(self, rows: Sequence[BaselineRow]) -> None:
-        await self._write(
-            self._put_baseline,
-            [
-                {
-                    "run_id": self._run_id,
-                    "agent_id": r.agent_id,
-                    "kind": str(r.kind),
-                    "saved_at": r.saved_at,
-                    "blob": r.blob,
-                }
-                for r in rows
-            ],
-        )
+        async with self._own() as unit:
+            for row in rows:
+                unit.put_baseline(row)
 
     async def setting(self, key: str) -> str | None:
         t = s.settings
@@ -305,4 +303,15 @@ class SqlStore:
         return await self._db().read(lambda c: c.scalar(query))
 
     async def put_setting(self, key: str, value: str) -> None:
-        await self._write(self._put_setting, [{"run_id": self._run_id, "key": key, "value": value}])
+        async with self._own() as unit:
+            unit.put_setting(key, value)
+
+
+def database_of(
+    url: sa.URL, busy_timeout_ms: int = 5000, answer_s: float = 5.0
+) -> Outlasting | MemoryDatabase:
+    """The database behind a URL, not open yet."""
+    if not dialect.is_sqlite(url):
+        return ServerDatabase(url, answer_s)
+    path = dialect.file_of(url)
+    return MemoryDatabase() if path is None else FileDatabase(path, busy_timeout_ms)

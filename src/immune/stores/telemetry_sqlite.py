@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from immune.clock import Clock, SystemClock
 from immune.columns import Int32, Interner, Names, Rows, VitalColumns
 from immune.errors import Fatal, StoreDown
 from immune.ports import Rollup
@@ -53,6 +54,9 @@ class _Codes:
 
     def map(self) -> Int32:
         """The file's code for each of the system's."""
+        for code in self._live.take_reused():
+            if code < len(self._map):
+                self._map[code] = self._stored.code(self._live.text(code))
         known = len(self._map)
         if known < len(self._live):
             fresh = [self._stored.code(self._live.text(c)) for c in range(known, len(self._live))]
@@ -85,11 +89,14 @@ class SqliteTelemetry:
         run_id: str,
         names: Names,
         retention: TelemetryRetention | None = None,
+        *,
+        clock: Clock | None = None,
     ) -> None:
         self._path = Path(path)
         self._run_id = run_id
         self._names = names
         self._retention = retention or TelemetryRetention()
+        self._clock = clock or SystemClock()
         self._lease = Lease(self._path)
         self._open: _Open | None = None
         self._waiting: list[_Append] = []
@@ -97,7 +104,7 @@ class SqliteTelemetry:
 
     async def open(self) -> None:
         """Raises Fatal for a newer file, one that isn't ours, or one in use by another instance."""
-        self._lease.take()
+        self._lease.take(self._clock.time())
         try:
             self._open = await asyncio.to_thread(_Open, self._path, self._run_id, self._names)
         except BaseException as error:

@@ -1,8 +1,7 @@
-"""One transaction of the workflow, gathered first and written at once.
+"""One transaction of the workflow, gathered first and written later.
 
-The methods of `SqlUnit` only note rows. On leaving the unit they are written table by table, in the
-order in which they came, so that a unit costs a handful of statements. What must be refused
-(StaleVersion, a second open incident) is therefore raised at the end of the block.
+The methods of `SqlUnit` only note rows; a `Group` (see `group`) writes those of one or many units
+statement by statement. What must be refused is therefore raised at the end of the unit's block.
 """
 
 from __future__ import annotations
@@ -12,14 +11,12 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
-from immune.errors import IllegalEvent, StaleVersion
 from immune.healing.actions import Healing, Treatment
 from immune.incidents.effects import AnyEffect
 from immune.incidents.events import AnyEvent
 from immune.incidents.incident import Incident
-from immune.ports import IncidentEvent
+from immune.ports import AgentRow, BaselineRow, IncidentEvent
 from immune.quarantine import Fence
 from immune.stores import dialect
 from immune.stores import schema as s
@@ -45,36 +42,44 @@ class Statements:
     """The writing statements, built once for a dialect."""
 
     def __init__(self, name: str) -> None:
-        i = s.incidents
+        i, o = s.incidents, s.outbox
         self.incident_new = sa.insert(i)
         self.incident = (
             sa.update(i)
-            .where(
-                i.c.run_id == sa.bindparam("of_run"),
-                i.c.id == sa.bindparam("of_id"),
-                i.c.version == sa.bindparam("expected"),
-            )
+            .where(i.c.run_id == sa.bindparam("of_run"), i.c.id == sa.bindparam("of_id"))
             .values({c.name: sa.bindparam(c.name) for c in i.c if c.name not in ("run_id", "id")})
         )
         self.event = sa.insert(s.incident_events)
-        self.effect = dialect.add(s.outbox, name)
+        self.effect = dialect.add(o, name)
+        waiting = sa.update(o).where(
+            o.c.run_id == sa.bindparam("of_run"),
+            o.c.key == sa.bindparam("of_key"),
+            o.c.done_at.is_(None),
+        )
+        self.effect_done = waiting.values(done_at=sa.bindparam("at"))
+        self.effect_later = waiting.values(due_at=sa.bindparam("at"), attempts=o.c.attempts + 1)
         self.fence = dialect.put(s.fences, name)
         self.treatment = dialect.put(s.treatments, name)
         self.healing = dialect.put(s.healings, name)
+        self.agent = dialect.put(s.agents, name)
+        self.baseline = dialect.put(s.baselines, name)
+        self.setting = dialect.put(s.settings, name)
 
 
 class SqlUnit:
-    """The `Unit` of `SqlStore`."""
+    """The `Unit` of `SqlStore`, and what else the store writes."""
 
     def __init__(self, run_id: str, statements: Statements, next_number: Callable[[], int]) -> None:
         self._run_id = run_id
         self._statements = statements
         self._next = next_number
-        self._incidents: list[tuple[Incident, int]] = []
-        self._rows: dict[sa.Insert, list[Row]] = {}
+        self.incidents: list[tuple[Incident, int]] = []
+        """To be saved, each at the version that it must have."""
+        self.rows: dict[sa.Insert | sa.Update, list[Row]] = {}
+        """What else is to be written, by statement."""
 
     async def save_incident(self, incident: Incident, expected_version: int) -> None:
-        self._incidents.append((incident, expected_version))
+        self.incidents.append((incident, expected_version))
 
     async def append_event(self, incident: Incident, event: AnyEvent, at: float) -> IncidentEvent:
         row = IncidentEvent(self._next(), incident.id, incident.version, incident.state, event)
@@ -131,73 +136,34 @@ class SqlUnit:
                 body=body(effect),
             )
 
+    def effect_done(self, key: str, at: float) -> None:
+        self._move_effect(self._statements.effect_done, key, at)
+
+    def effect_later(self, key: str, due_at: float) -> None:
+        self._move_effect(self._statements.effect_later, key, due_at)
+
+    def _move_effect(self, statement: sa.Update, key: str, at: float) -> None:
+        row = {"of_run": self._run_id, "of_key": key, "at": at}
+        self.rows.setdefault(statement, []).append(row)
+
+    def put_agent(self, row: AgentRow) -> None:
+        self._note(self._statements.agent, agent_id=row.agent_id, body=body(row))
+
+    def put_baseline(self, row: BaselineRow) -> None:
+        self._note(
+            self._statements.baseline,
+            agent_id=row.agent_id,
+            kind=str(row.kind),
+            saved_at=row.saved_at,
+            blob=row.blob,
+        )
+
+    def put_setting(self, key: str, value: str) -> None:
+        self._note(self._statements.setting, key=key, value=value)
+
     def _note(self, statement: sa.Insert, **row: Any) -> None:
-        self._rows.setdefault(statement, []).append({"run_id": self._run_id, **row})
+        self.rows.setdefault(statement, []).append({"run_id": self._run_id, **row})
 
     @property
     def empty(self) -> bool:
-        return not self._incidents and not self._rows
-
-    def flush(self, connection: sa.Connection) -> None:
-        """Write all of it; raises Conflict where an incident can't be saved."""
-        for incident, expected in self._incidents:
-            self._save(connection, incident, expected)
-        for statement, rows in self._rows.items():
-            connection.execute(statement, rows)
-
-    def _save(self, connection: sa.Connection, incident: Incident, expected: int) -> None:
-        row: Row = {
-            "number": number_of(incident.id),
-            "subject_kind": incident.subject.kind,
-            "subject_name": incident.subject.name,
-            "state": str(incident.state),
-            "is_open": incident.is_open,
-            "version": incident.version,
-            "opened_at": incident.opened_at,
-            "updated_at": incident.updated_at,
-            "body": body(incident),
-        }
-        try:
-            if expected == 0:
-                row |= {"run_id": self._run_id, "id": incident.id}
-                connection.execute(self._statements.incident_new, row)
-                return
-            row |= {"of_run": self._run_id, "of_id": incident.id, "expected": expected}
-            if connection.execute(self._statements.incident, row).rowcount == 1:
-                return
-        except IntegrityError as error:
-            raise Conflict(self._run_id, incident, expected) from error
-        raise Conflict(self._run_id, incident, expected)
-
-
-class Conflict(Exception):
-    """The unit was rolled back since this incident could not be saved."""
-
-    def __init__(self, run_id: str, incident: Incident, expected: int) -> None:
-        super().__init__(incident.id)
-        self.run_id = run_id
-        self.incident = incident
-        self.expected = expected
-
-    def explain(self, connection: sa.Connection) -> StaleVersion | IllegalEvent:
-        """Find out why, after the rollback: on PostgreSQL the failed transaction can't be asked."""
-        i = s.incidents
-        incident = self.incident
-        actual = connection.execute(
-            sa.select(i.c.version).where(i.c.run_id == self.run_id, i.c.id == incident.id)
-        ).scalar()
-        if actual != (self.expected or None):
-            return StaleVersion(incident.id, self.expected, actual or 0)
-        other = connection.execute(
-            sa.select(i.c.id).where(
-                i.c.run_id == self.run_id,
-                i.c.id != incident.id,
-                i.c.subject_kind == incident.subject.kind,
-                i.c.subject_name == incident.subject.name,
-                i.c.is_open.is_(sa.true()),
-            )
-        ).scalar()
-        return IllegalEvent(
-            f"{incident.subject.kind} {incident.subject.name} has an open incident already"
-            f"{f' ({other})' if other else ''}: add to that one"
-        )
+        return not self.incidents and not self.rows

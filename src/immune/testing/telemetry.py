@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from immune.columns import KIND_CODE, Names, Rows, VitalColumns, to_vitals
+from immune.columns import KIND_CODE, Int32, Names, Rows, VitalColumns, to_vitals
 from immune.ports import Rollup
 from immune.stores.telemetry_rollups import merge, roll
 from immune.vitals import Kind, Vital
@@ -39,7 +40,10 @@ class MemoryTelemetry:
         self._raw_s = raw_s
         self._batches: deque[_Batch] = deque()
         self._step_ids: set[StepKey] = set()
-        self._agents: dict[str, int] = {}
+        self._own = Names(facts=names.facts)
+        """Codes of agents that are nobody else's: the system gives one of its own to another agent
+        when the first is gone."""
+        self._map: Int32 = np.zeros(0, np.int32)
         self._latest_at = -math.inf
         self._written = 0
 
@@ -50,6 +54,7 @@ class MemoryTelemetry:
         """Nothing to do."""
 
     async def append(self, columns: VitalColumns) -> Rows | None:
+        columns = replace(columns, agent=self._own_codes()[columns.agent])
         step_ids: list[StepKey] = []
         new = None
         if columns.step_id is not None:
@@ -87,10 +92,19 @@ class MemoryTelemetry:
 
     def _code(self, agent_id: str) -> int | None:
         """The agent's code; asking for it must not make one."""
-        interner = self._names.agents
-        for code in range(len(self._agents) + 1, len(interner)):
-            self._agents[interner.text(code)] = code
-        return self._agents.get(agent_id)
+        return self._own.agents.find(agent_id)
+
+    def _own_codes(self) -> Int32:
+        """Our code for each of the system's."""
+        live, own = self._names.agents, self._own.agents
+        known = len(self._map)
+        for code in live.take_reused():
+            if code < known:
+                self._map[code] = own.code(live.text(code))
+        fresh = [own.code(live.text(code)) for code in range(known, len(live))]
+        if fresh:
+            self._map = np.append(self._map, np.array(fresh, np.int32))
+        return self._map
 
     def _rows(
         self, batch: _Batch, code: int, kind: Kind | None, since: float, until: float
@@ -144,7 +158,7 @@ class MemoryTelemetry:
         return [vitals[place, row] for _, place, row in found]
 
     def _vitals(self, columns: VitalColumns, rows: list[int]) -> list[Vital]:
-        return to_vitals(columns.take(np.array(rows, np.intp)), self._names)
+        return to_vitals(columns.take(np.array(rows, np.intp)), self._own)
 
     async def rollups(
         self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0

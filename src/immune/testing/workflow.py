@@ -158,6 +158,12 @@ class MemoryWorkflow:
     async def put_agents(self, rows: Sequence[AgentRow]) -> None:
         self._agents.update((row.agent_id, row) for row in rows)
 
+    async def drop_agents(self, agent_ids: Sequence[str]) -> None:
+        for agent_id in agent_ids:
+            self._agents.pop(agent_id, None)
+            for kind in Kind:
+                self._baselines.pop((agent_id, kind), None)
+
     async def baselines(self) -> list[BaselineRow]:
         return [self._baselines[key] for key in sorted(self._baselines)]
 

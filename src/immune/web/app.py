@@ -29,6 +29,7 @@ from immune.web.feed import CasesMoved, EventFeed
 from immune.web.guard import Guard, guarded_send
 from immune.web.ingest import VITALS_TYPES, VitalsIngest, VitalsTaken
 from immune.web.losses import IntakeView, Losses
+from immune.web.metrics import MetricsIngest
 from immune.web.openapi import document
 from immune.web.orders import orders
 from immune.web.page import Page
@@ -36,6 +37,7 @@ from immune.web.ports import Chaos, Collector, Intake
 from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of, unexpected
 from immune.web.reading import reading
 from immune.web.refusals import WrongMethod
+from immune.web.register import register
 from immune.web.rest import rest
 from immune.web.route import Area, Route, undecoded
 from immune.web.stream import EventStream
@@ -79,12 +81,13 @@ class WebDashboard:
             )
 
         self.feed = EventFeed(views, views.roster, status, Watches(views), clock)
-        losses = Losses(intake.assembler.unmapped)
+        losses = Losses([intake.assembler.unmapped, intake.measures.unmapped], collector.retired)
         self._traces = TracesIngest(intake, collector, clock, settings, losses)
         page = Page()
         self._front: dict[str, tuple[str, AsgiApp]] = {
             "/api/vitals": ("POST", VitalsIngest(intake, collector, clock, settings, losses)),
             "/v1/traces": ("POST", self._traces),
+            "/v1/metrics": ("POST", MetricsIngest(intake, collector, clock, settings, losses)),
             "/api/events": ("GET", EventStream(self.feed)),
             "/": ("GET", page),
         }
@@ -92,6 +95,7 @@ class WebDashboard:
         self.routes = [
             *reading(views, chaos, self.feed, self._guard.token),
             *orders(desk, chaos),
+            *register(desk.departures),
             *_in_front(),
             _intake(losses),
             self._openapi(),
@@ -241,6 +245,16 @@ def _in_front() -> list[Route]:
             "POST",
             "/v1/traces",
             "Report spans: OTLP over HTTP, in protobuf or JSON",
+            Area.INTAKE,
+            dict[str, Any],
+            order=dict[str, Any],
+            order_types=("application/json", "application/x-protobuf"),
+            errors=(400, 413, 415, 429, 503),
+        ),
+        Route(
+            "POST",
+            "/v1/metrics",
+            "Report gen_ai.* metrics of agents that send no spans: OTLP over HTTP",
             Area.INTAKE,
             dict[str, Any],
             order=dict[str, Any],

@@ -28,6 +28,9 @@ LOOK_ROUND = 15
 JOINED_MAX = 100
 """Agents that may join in one tick; with more, viewers take the whole board anew."""
 
+DRIFT_BYTES = 2_000
+"""What the evidence of one tick may take: it always moves, and a burst is for what happened."""
+
 ROW_BYTES, PAIR_BYTES, JOINED_BYTES = 28, 9, 80
 """About what one changed agent, one value, and one new agent take as JSON."""
 
@@ -104,6 +107,10 @@ class Board:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.tick = 0
+        self._look_from = 0
+        self._clear()
+
+    def _clear(self) -> None:
         self._rows: list[AgentRow] = []
         self._codes: Ints = np.zeros(0, np.int32)
         self._place: Ints = np.zeros(0, np.int32)
@@ -111,22 +118,33 @@ class Board:
         none = np.zeros(0, np.int32)
         self._told = _Changing(none, none, none, none, {})
         self._cost: Float32 = np.zeros(0, np.float32)
-        self._look_from = 0
 
     def advance(self, now: FleetColumns, allowance: int) -> FleetMoved:
         """Take in the fleet as it is; say what is news, in about `allowance` bytes."""
         self.tick += 1
+        gone = self._forget_gone(now)
         joined, reset = self._join(now, allowance)
+        if gone:
+            self._told_all(now)
+            return FleetMoved(self.tick, reset=True)
         allowance -= JOINED_BYTES * len(joined)
-        facts, cost = self._look(max(allowance, 0) // 4)
+        facts, cost = self._look(min(max(allowance, 0), DRIFT_BYTES) // 4)
         allowance -= ROW_BYTES * len(facts) + PAIR_BYTES * len(cost) // 2
         current = self._current(now)
         rows = self._move(current, max(allowance, 0) // ROW_BYTES)
         allowance -= ROW_BYTES * len(rows)
-        evidence = self._shift(current.evidence, max(allowance, 0) // PAIR_BYTES)
+        drift = min(max(allowance, 0), DRIFT_BYTES)
+        evidence = self._shift(current.evidence, drift // PAIR_BYTES)
         if reset:
             return FleetMoved(self.tick, reset=True)
         return FleetMoved(self.tick, False, joined, facts, rows, evidence, cost)
+
+    def _forget_gone(self, now: FleetColumns) -> bool:
+        """Begin an empty board where somebody on it was retired."""
+        if np.isin(self._codes, now.code).all():
+            return False
+        self._clear()
+        return True
 
     # --- who is there ------------------------------------------------------------------------
 

@@ -74,9 +74,15 @@ class VitalsIngest:
                 "it must be application/json or application/x-ndjson"
             )
         raw = await body.read_plain(scope, receive, self._limit, self._intake.inflate)
-        decoded = self._intake.vitals(raw, received_at=self._clock.time(), content_type=sent_as)
+        decoded = self._intake.vitals(
+            raw,
+            received_at=self._clock.time(),
+            content_type=sent_as,
+            names=self._collector.names,
+        )
         self._losses.refused(decoded.refused)
-        if decoded.refused and not decoded.vitals:
+        columns = decoded.columns
+        if decoded.refused and columns is None:
             first = decoded.refused[0]
             return Problem(
                 type="urn:immune:problem:invalid-input",
@@ -87,8 +93,10 @@ class VitalsIngest:
                 field=first.field,
                 refused=list(decoded.refused),
             )
-        await take_in(self._collector, decoded.vitals)
-        return VitalsTaken(len(decoded.vitals), decoded.refused, decoded.unknown_fields)
+        if columns is not None:
+            await self._collector.accept(columns)
+        taken = 0 if columns is None else len(columns)
+        return VitalsTaken(taken, decoded.refused, decoded.unknown_fields)
 
 
 async def take_in(collector: Collector, vitals: Sequence[Vital]) -> None:

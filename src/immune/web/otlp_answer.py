@@ -18,8 +18,8 @@ class Answer(Protocol):
 
     media_type: str
 
-    def success(self, rejected_spans: int, message: str) -> bytes:
-        """An ExportTraceServiceResponse; with a partial success where something was rejected."""
+    def success(self, rejected: int, message: str, what: str = "Spans") -> bytes:
+        """An Export…ServiceResponse; with a partial success where some of `what` was rejected."""
 
     def status(self, message: str) -> bytes:
         """A Status: why the whole request was refused."""
@@ -28,10 +28,10 @@ class Answer(Protocol):
 class _Protobuf:
     media_type = "application/x-protobuf"
 
-    def success(self, rejected_spans: int, message: str) -> bytes:
+    def success(self, rejected: int, message: str, what: str = "Spans") -> bytes:
         partial = b""
-        if rejected_spans:
-            partial += b"\x08" + _varint(rejected_spans)
+        if rejected:
+            partial += b"\x08" + _varint(rejected)
         if message:
             partial += _text(2, message)
         return b"\x0a" + _varint(len(partial)) + partial if partial else b""
@@ -43,11 +43,11 @@ class _Protobuf:
 class _Json:
     media_type = "application/json"
 
-    def success(self, rejected_spans: int, message: str) -> bytes:
-        if not rejected_spans and not message:
+    def success(self, rejected: int, message: str, what: str = "Spans") -> bytes:
+        if not rejected and not message:
             return b"{}"
         # protobuf's JSON writes 64-bit integers as strings
-        partial = {"rejectedSpans": str(rejected_spans), "errorMessage": message}
+        partial = {f"rejected{what}": str(rejected), "errorMessage": message}
         return msgspec.json.encode({"partialSuccess": partial})
 
     def status(self, message: str) -> bytes:

@@ -14,7 +14,8 @@ class Decoded(Protocol):
     """What a body of vitals held."""
 
     @property
-    def vitals(self) -> Sequence[Vital]: ...
+    def columns(self) -> VitalColumns | None:
+        """What was taken; None where nothing was."""
 
     @property
     def refused(self) -> Sequence[Refusal]: ...
@@ -27,7 +28,9 @@ class Decoded(Protocol):
 class VitalsDecoder(Protocol):
     """Reads the body of ``POST /api/vitals``: an object, a list of them, or one a line."""
 
-    def __call__(self, body: bytes, *, received_at: float, content_type: str) -> Decoded:
+    def __call__(
+        self, body: bytes, *, received_at: float, content_type: str, names: Names
+    ) -> Decoded:
         """Raises InvalidInput for the field ``body`` where it holds no JSON."""
 
 
@@ -39,11 +42,8 @@ class DecodedSpans(Protocol):
         """Spans as the assembler takes them; nothing here looks into one."""
 
     @property
-    def rejected(self) -> int: ...
-
-    @property
-    def reason(self) -> str:
-        """Why spans were rejected, in words; empty where none were."""
+    def rejected(self) -> Mapping[str, int]:
+        """How many spans could not be taken, by reason in words."""
 
 
 class SpansDecoder(Protocol):
@@ -66,8 +66,38 @@ class Assembler(Protocol):
     def flush(self, now: float) -> list[Vital]:
         """Return the steps that became ready meanwhile."""
 
-    def drain(self, now: float) -> list[Vital]:
-        """Return all that is held, waiting for nothing: the process stops."""
+    def shrink(self, now: float) -> list[Vital]:
+        """Give half of the room that is taken free; return the steps that were cut short."""
+
+    def entries(self) -> Iterable[Any]:
+        """All that waits, for the journal."""
+
+    def gone(self) -> Sequence[Any]:
+        """What need not be kept any longer, for the journal; each once."""
+
+
+class Journal(Protocol):
+    """Keeps on disk the spans that wait. Its methods but `frame` block; one thread at a time."""
+
+    @property
+    def bloated(self) -> bool:
+        """Whether it should be rewritten."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it is too large although it was just rewritten."""
+
+    def taken(self, spans: Sequence[Any]) -> bytes:
+        """Spans that were taken, as they are appended."""
+
+    def frame(self, entry: Any, /) -> bytes:
+        """An entry of the assembler's, as it is appended."""
+
+    def append(self, frames: Sequence[bytes], /) -> None:
+        """Write durably; raises StoreDown, having written none of it."""
+
+    def rewrite(self, frames: Sequence[bytes], /) -> None:
+        """Replace all that is in it; raises StoreDown, having changed nothing."""
 
 
 class Inflate(Protocol):
@@ -77,6 +107,49 @@ class Inflate(Protocol):
         """Raises a refusal beyond `max_bytes`, and InvalidInput for what is no gzip."""
 
 
+class DecodedPoints(Protocol):
+    """What a body of metrics held."""
+
+    @property
+    def points(self) -> Sequence[Any]: ...
+
+    @property
+    def rejected(self) -> Mapping[str, int]:
+        """How many points could not be taken, by reason in words."""
+
+    @property
+    def unread(self) -> Mapping[str, int]:
+        """Points rightly left, by reason."""
+
+
+class PointsDecoder(Protocol):
+    """Reads the body of ``POST /v1/metrics``, decompressed."""
+
+    def __call__(self, body: bytes, *, content_type: str) -> DecodedPoints:
+        """Raises InvalidInput where it is no OTLP."""
+
+
+class Measured(Protocol):
+    """What the points of a request came to."""
+
+    @property
+    def vitals(self) -> Sequence[Vital]: ...
+
+
+class Measures(Protocol):
+    """Makes vitals of points, remembering the points before; all times are epoch seconds."""
+
+    @property
+    def unmapped(self) -> Mapping[str, int]:
+        """Points that are part of no vital, by reason; the same mapping, which grows."""
+
+    def measure(self, points: Sequence[Any], now: float) -> Measured:
+        """Return what they come to; nothing is remembered yet."""
+
+    def keep(self, measured: Any, /) -> None:
+        """The vitals are durable: go on from these points."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """The decoders of what agents send."""
@@ -84,6 +157,9 @@ class Intake:
     vitals: VitalsDecoder
     spans: SpansDecoder
     assembler: Assembler
+    journal: Journal
+    points: PointsDecoder
+    measures: Measures
     inflate: Inflate
 
 
@@ -92,6 +168,10 @@ class Collector(Protocol):
 
     @property
     def names(self) -> Names: ...
+
+    @property
+    def retired(self) -> Mapping[str, int]:
+        """Agents that were forgotten, by why; the same mapping, which grows."""
 
     async def accept(self, columns: VitalColumns) -> None:
         """Make them durable; raises QueueFull and StoreDown."""

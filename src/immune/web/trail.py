@@ -45,6 +45,9 @@ class Trail:
             more = size + size // 8 - len(self._ring)
             self._ring = np.concatenate([self._ring, np.zeros((more, SAMPLES), np.uint8)])
             self._since = np.concatenate([self._since, np.full(more, -1, np.int64)])
+        gone = self._since >= 0
+        gone[codes] = False
+        self._since[gone] = -1  # retired: their codes go to others
         new = codes[self._since[codes] < 0]
         self._since[new] = self._count
         self._ring[codes, self._count % SAMPLES] = np.clip(share * STEPS, 0, 250).astype(np.uint8)

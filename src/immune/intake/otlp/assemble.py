@@ -10,21 +10,23 @@ that would change it can still be on its way:
   calls have named it before (or nothing is known yet) it waits `nameless_s` instead.
 
 Memory is bounded: beyond `max_spans` the trace longest untouched is finished early. Every span
-either becomes part of a vital or is counted in `unmapped`.
+either becomes part of a vital or is counted in `unmapped`. What went out is told to whoever keeps
+the spans that wait (`gone`), who gives them back after a restart (`restore`).
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from immune.intake.otlp.identity import IdentityRule
+from immune.intake.otlp.journal import Entry, Gone, Taken, waiting
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.steps import call_vital, run_vital
 from immune.intake.otlp.tree import Call, Run, Tree, read_trace
-from immune.vitals import Vital, refusal
+from immune.vitals import ID_LENGTH_MAX, VALUE_MAX, Refusal, Vital, refusal
 
 _RULES_MAX = 200_000
 _SOURCES_MAX = 10_000
@@ -71,6 +73,8 @@ class TraceAssembler:
         self._held = 0
         self._due: list[tuple[float, str]] = []
         self._named_around: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self._gone: list[Gone] = []
+        self._services: OrderedDict[str, None] = OrderedDict()
         self.unmapped: Counter[str] = Counter()
         """Spans that are part of no vital, and vitals that could not be taken, by reason."""
         self.identity_rule: OrderedDict[str, IdentityRule] = OrderedDict()
@@ -91,17 +95,57 @@ class TraceAssembler:
             if span.span_id in trace.spans:
                 self.unmapped["duplicate_span"] += 1
                 continue
-            trace.spans[span.span_id] = span
-            trace.leftover = None
-            trace.arrived[span.span_id] = trace.touched = now
-            self._held += 1
-            self._traces.move_to_end(span.trace_id)
-            self._schedule(trace, now + self._settle_s)
+            if span.facts.odd:
+                self.unmapped["no_number"] += 1
+            self._hold(trace, span, now)
             if len(trace.spans) >= self._max_trace_spans:
                 vitals += self._cut(trace, now)
             while self._held > self._max_spans:
                 vitals += self._cut(next(iter(self._traces.values())), now)
         return vitals + self.flush(now)
+
+    def _hold(self, trace: _Trace, span: Span, now: float) -> None:
+        trace.spans[span.span_id] = span
+        trace.leftover = None
+        trace.arrived[span.span_id] = trace.touched = now
+        self._held += 1
+        self._traces.move_to_end(span.trace_id)
+        self._schedule(trace, now + self._settle_s)
+
+    def restore(self, entries: Iterable[Entry], now: float) -> int:
+        """Take up the spans that waited when the last process ended; return how many.
+
+        They count as having come just now: whoever has the rest of their step was not answered.
+        """
+        for trace_id, (spans, emitted) in waiting(entries).items():
+            trace = self._traces[trace_id] = _Trace(trace_id, now, emitted=emitted)
+            for span in spans:
+                self._hold(trace, span, now)
+        return self._held
+
+    def knows(self, agent_id: str, service: str | None, named: bool) -> bool:
+        """Whether spans of this agent came, or, of one that nothing names, of its service."""
+        return agent_id in self.identity_rule or (not named and service in self._services)
+
+    def gone(self) -> list[Gone]:
+        """Return what went out since the last time this was asked."""
+        gone, self._gone = self._gone, []
+        return gone
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all that waits, as `restore` takes it."""
+        for trace in self._traces.values():
+            yield Taken(list(trace.spans.values()))
+            if trace.emitted:
+                yield Gone(trace.trace_id, dict(trace.emitted))
+
+    def shrink(self, now: float) -> list[Vital]:
+        """Finish the traces longest untouched, until half of the spans are left."""
+        vitals: list[Vital] = []
+        aim = self._held // 2
+        while self._held > aim:
+            vitals += self._cut(next(iter(self._traces.values())), now)
+        return vitals
 
     def flush(self, now: float) -> list[Vital]:
         """Return the vitals of all steps that became ready by `now`, or were waited for in vain."""
@@ -178,6 +222,7 @@ class TraceAssembler:
             vitals = [vital for step in steps for vital in self._emit(step, trace, now)]
             trace.leftover = _leftover(tree, trace)
         self.unmapped.update(trace.leftover)
+        self._gone.append(Gone(trace.trace_id, done=list(trace.spans)))
         del self._traces[trace.trace_id]
         self._held -= len(trace.spans)
         return vitals
@@ -186,7 +231,9 @@ class TraceAssembler:
         members = [span.span_id for span in step.members]
         if any(span_id in trace.emitted for span_id in members):
             return []
-        trace.emitted.update(dict.fromkeys(members, len(step.tools)))
+        emitted = dict.fromkeys(members, len(step.tools))
+        trace.emitted.update(emitted)
+        self._gone.append(Gone(trace.trace_id, emitted))
         identity = step.agent.identity()
         if identity is None:
             self.unmapped["no_identity"] += 1
@@ -200,10 +247,14 @@ class TraceAssembler:
             vital = run_vital(step, identity.agent_id, now)
         refused = refusal(vital, 0, now)
         if refused is not None:
-            self.unmapped[f"refused_{refused.field}"] += 1
+            self.unmapped[_why(refused, vital, now)] += 1
             return []
         self.identity_rule[identity.agent_id] = identity.rule
         self.identity_rule.move_to_end(identity.agent_id)
+        if step.agent.service:
+            self._services[step.agent.service] = None
+            if len(self._services) > _SOURCES_MAX:
+                self._services.popitem(last=False)
         if len(self.identity_rule) > _RULES_MAX:
             self.identity_rule.popitem(last=False)
         return [vital]
@@ -231,6 +282,16 @@ def _leftover(tree: Tree, trace: _Trace) -> Counter[str]:
             if missed > 0:
                 reasons[reason] += missed
     return reasons
+
+
+def _why(refused: Refusal, vital: Vital, now: float) -> str:
+    if refused.field == "at":
+        return "too_old" if vital.at < now else "too_far_ahead"
+    value: object = getattr(vital, refused.field)
+    large = (isinstance(value, str) and len(value) > ID_LENGTH_MAX) or (
+        isinstance(value, float) and value > VALUE_MAX
+    )
+    return "too_large" if large else f"refused_{refused.field}"
 
 
 def _source(span: Span) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from immune.errors import InvalidInput
@@ -21,9 +23,8 @@ class DecodedSpans(msgspec.Struct, frozen=True):
     """What a request held; `rejected` and `reason` are what OTLP's partial success answers."""
 
     spans: list[Span]
-    rejected: int = 0
-    reason: str = ""
-    """Why the first rejected span was."""
+    rejected: dict[str, int]
+    """How many spans could not be taken, by reason."""
 
 
 def decode_traces(
@@ -51,15 +52,13 @@ def decode_traces(
         case _:
             raise InvalidInput("content-encoding", "must be gzip or left out")
     spans: list[Span] = []
-    rejected = 0
-    reason = ""
+    rejected: Counter[str] = Counter()
     for raw in reader(body):
         if fault := _fault(raw):
-            rejected += 1
-            reason = reason or fault
+            rejected[fault] += 1
         else:
             spans.append(span_of(raw, salt))
-    return DecodedSpans(spans, rejected, reason)
+    return DecodedSpans(spans, dict(rejected))
 
 
 def _fault(raw: RawSpan) -> str:

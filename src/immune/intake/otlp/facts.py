@@ -36,15 +36,29 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     aggregated_output_tokens: float | None = None
     cost_usd: float | None = None
     resends: float | None = None
+    odd: bool = False
+    """A number of it was negative, infinite or none at all, and is missing here."""
 
 
-# For each name: the fields it may fill, and how late in the field's row it stands.
-_TEXTS: dict[str, list[tuple[str, int]]] = {}
-_NUMBERS: dict[str, list[tuple[str, int]]] = {}
-for _index, _table in ((_TEXTS, names.TEXT_FACTS), (_NUMBERS, names.NUMBER_FACTS)):
-    for _field, _row in _table.items():
-        for _rank, _name in enumerate(_row):
-            _index.setdefault(_name, []).append((_field, _rank))
+_Plan = tuple[tuple[str, bool, tuple[str, ...]], ...]
+"""Fields, whether each is a number, and the names that may fill it, the first to count first."""
+
+_PLANS: dict[tuple[str, ...], _Plan] = {}
+"""By the names that a span has: an instrumentation sends the same ones again and again."""
+_PLANS_MAX = 4096
+
+
+def _plan(present: tuple[str, ...]) -> _Plan:
+    if len(_PLANS) >= _PLANS_MAX:
+        _PLANS.clear()
+    found: list[tuple[str, bool, tuple[str, ...]]] = []
+    for table, is_number in ((names.TEXT_FACTS, False), (names.NUMBER_FACTS, True)):
+        for field, row in table.items():
+            if there := tuple(name for name in row if name in present):
+                found.append((field, is_number, there))
+    plan = _PLANS[present] = tuple(found)
+    return plan
+
 
 # An agent's name is never left out for being odd, or the step would go to somebody else: it is
 # kept, cut, and the vital refused.
@@ -55,19 +69,22 @@ _IDENTITY_LENGTH_MAX = 1024
 def facts_of(wanted: Mapping[str, object]) -> Facts:
     """Return the facts that these attributes tell.
 
-    Text that no vital may carry is left out, and so is a number that is no count.
+    Text that no vital may carry is left out, and so is a number that is no count (see `odd`).
     """
     found: dict[str, Any] = {}
-    ranks: dict[str, int] = {}
-    for name, value in wanted.items():
-        if isinstance(value, str):
-            for field, rank in _TEXTS.get(name, ()):
-                if rank < ranks.get(field, 99) and _is_fact(field, value):
-                    found[field], ranks[field] = value[:_IDENTITY_LENGTH_MAX], rank
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            for field, rank in _NUMBERS.get(name, ()):
-                if rank < ranks.get(field, 99) and 0 <= value < math.inf:
-                    found[field], ranks[field] = float(value), rank
+    present = tuple(wanted)
+    for field, is_number, candidates in _PLANS.get(present) or _plan(present):
+        for name in candidates:
+            value = wanted[name]
+            if is_number:
+                if type(value) is int or type(value) is float:
+                    if 0 <= value < math.inf:
+                        found[field] = float(value)
+                        break
+                    found["odd"] = True
+            elif type(value) is str and _is_fact(field, value):
+                found[field] = value[:_IDENTITY_LENGTH_MAX]
+                break
     return Facts(**found)
 
 
@@ -95,7 +112,7 @@ def merged(facts: Iterable[Facts]) -> Facts:
     ordered = sorted(facts, key=_told, reverse=True)
     if len(ordered) == 1:
         return ordered[0]
-    together: dict[str, Any] = {}
+    together: dict[str, Any] = {"odd": any(one.odd for one in ordered)}
     for one in ordered:
         for field in Facts.__struct_fields__:
             if together.get(field) is None:

@@ -27,18 +27,20 @@ class _Array(msgspec.Struct):
     values: list[_Value] | None = None
 
 
-class _Attribute(msgspec.Struct):
+class Attribute(msgspec.Struct):
+    """A name and its value."""
+
     key: str
     value: _Value | None = None
 
 
 class _List(msgspec.Struct):
-    values: list[_Attribute] | None = None
+    values: list[Attribute] | None = None
 
 
 class _Event(msgspec.Struct):
     name: str = ""
-    attributes: list[_Attribute] | None = None
+    attributes: list[Attribute] | None = None
 
 
 class _Status(msgspec.Struct):
@@ -53,7 +55,7 @@ class _Span(msgspec.Struct, rename="camel"):
     name: str | None = None
     start_time_unix_nano: int | str = 0
     end_time_unix_nano: int | str = 0
-    attributes: list[_Attribute] | None = None
+    attributes: list[Attribute] | None = None
     events: list[_Event] | None = None
     status: _Status | None = None
 
@@ -67,12 +69,14 @@ class _ScopeSpans(msgspec.Struct, rename="camel"):
     spans: list[_Span] | None = None
 
 
-class _Resource(msgspec.Struct):
-    attributes: list[_Attribute] | None = None
+class ResourceJson(msgspec.Struct):
+    """What spans or points are of."""
+
+    attributes: list[Attribute] | None = None
 
 
 class _ResourceSpans(msgspec.Struct, rename="camel"):
-    resource: _Resource | None = None
+    resource: ResourceJson | None = None
     scope_spans: list[_ScopeSpans] | None = None
 
 
@@ -94,7 +98,7 @@ def read(body: bytes) -> Iterator[RawSpan]:
         raise InvalidInput("body", f"is no OTLP/JSON of traces: {error}") from None
     for resource_spans in export.resource_spans or ():
         told = resource_spans.resource
-        resource = resource_of(_plain_all(told.attributes if told else None, names.RESOURCE_NAMES))
+        resource = resource_of(plain_all(told.attributes if told else None, names.RESOURCE_NAMES))
         for scope_spans in resource_spans.scope_spans or ():
             scope = (scope_spans.scope and scope_spans.scope.name) or ""
             for span in scope_spans.spans or ():
@@ -102,9 +106,9 @@ def read(body: bytes) -> Iterator[RawSpan]:
 
 
 def _raw(span: _Span, resource: Resource, scope: str) -> RawSpan:
-    wanted = _plain_all(span.attributes, names.WANTED)
+    wanted = plain_all(span.attributes, names.WANTED)
     for event in span.events or ():
-        wanted.update(_plain_all(event.attributes, names.EVENT_NAMES))
+        wanted.update(plain_all(event.attributes, names.EVENT_NAMES))
     code = span.status.code if span.status is not None else None
     return RawSpan(
         trace_id=span.trace_id.lower(),
@@ -112,16 +116,17 @@ def _raw(span: _Span, resource: Resource, scope: str) -> RawSpan:
         parent_id=(span.parent_span_id or "").lower(),
         flags=span.flags or 0,
         name=span.name or "",
-        start_ns=_int(span.start_time_unix_nano),
-        end_ns=_int(span.end_time_unix_nano),
+        start_ns=whole(span.start_time_unix_nano),
+        end_ns=whole(span.end_time_unix_nano),
         status_code=_STATUS_CODES.get(code, 0) if isinstance(code, str) else code or 0,
         wanted=wanted,
         resource=resource,
         scope=scope,
+        speaks=any(a.key.startswith(names.DIALECT_PREFIXES) for a in span.attributes or ()),
     )
 
 
-def _int(value: int | str) -> int:
+def whole(value: int | str) -> int:
     """Whole numbers of 64 bits; 0, as for a missing one, where it is none."""
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit() and len(value) <= 20):
@@ -130,7 +135,8 @@ def _int(value: int | str) -> int:
     return value if 0 <= value < 2**64 else 0
 
 
-def _plain_all(attributes: list[_Attribute] | None, wanted: frozenset[str]) -> dict[str, object]:
+def plain_all(attributes: list[Attribute] | None, wanted: frozenset[str]) -> dict[str, object]:
+    """Return the values of the attributes that are wanted."""
     return {
         attribute.key: _plain(attribute.value)
         for attribute in attributes or ()

@@ -1,8 +1,9 @@
 """What each dialect calls a thing: the one table of attribute names.
 
-Names in the GenAI conventions still move, so each row lists them from the newest to the oldest and
-then the other dialects'; the first that a span has counts. Nothing else is read of a span, and the
-text rows are hashed at decoding and dropped.
+Names in the GenAI conventions still move: `GENERATIONS` is theirs, by generation. Each row below
+lists a thing's names from the newest generation to the oldest and then the other dialects'; the
+first that a span has counts. Nothing else is read of a span, and the text rows are hashed at
+decoding and dropped.
 
 gen_ai.*        OpenTelemetry GenAI conventions, and logfire, pydantic-ai, litellm, langsmith
 llm.*, ...      OpenInference (Arize)
@@ -13,8 +14,75 @@ metadata.*      what OpenInference's LangChain writes as JSON into one attribute
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 VERSION = "2026-11"
 """When these names were last held against what the instrumentations really send."""
+
+
+class Generation(NamedTuple):
+    """What one generation of the GenAI conventions calls things, where it renamed them."""
+
+    since: str
+    names: Mapping[str, str]
+
+
+GENERATIONS = (
+    Generation(
+        "semantic-conventions-genai, in development",
+        {
+            "provider": "gen_ai.provider.name",
+            "input_tokens": "gen_ai.usage.input_tokens",
+            "output_tokens": "gen_ai.usage.output_tokens",
+            "duration_metric": "gen_ai.client.inference.duration",
+            "input_tokens_metric": "gen_ai.client.inference.operation.input_tokens",
+            "output_tokens_metric": "gen_ai.client.inference.operation.output_tokens",
+            "input_tokens_counter": "gen_ai.client.inference.usage.input_tokens",
+            "output_tokens_counter": "gen_ai.client.inference.usage.output_tokens",
+        },
+    ),
+    Generation(
+        "1.37",  # 1.28 to 1.36 differ from it in the provider alone
+        {
+            "provider": "gen_ai.provider.name",
+            "agent_id": "gen_ai.agent.id",  # leaves internal agent spans in the next
+            "input_tokens": "gen_ai.usage.input_tokens",
+            "output_tokens": "gen_ai.usage.output_tokens",
+            "duration_metric": "gen_ai.client.operation.duration",
+            "tokens_metric": "gen_ai.client.token.usage",
+        },
+    ),
+    Generation(
+        "1.27 and before",
+        {
+            "provider": "gen_ai.system",
+            "input_tokens": "gen_ai.usage.prompt_tokens",
+            "output_tokens": "gen_ai.usage.completion_tokens",
+            "duration_metric": "gen_ai.client.operation.duration",
+            "tokens_metric": "gen_ai.client.token.usage",
+        },
+    ),
+)
+"""The three generations of the GenAI conventions that are about, newest first."""
+
+
+def _genai(thing: str) -> tuple[str, ...]:
+    """Every name that a thing has had in the GenAI conventions, newest first."""
+    found = (generation.names[thing] for generation in GENERATIONS if thing in generation.names)
+    return tuple(dict.fromkeys(found))
+
+
+DIALECT_PREFIXES = (
+    "gen_ai.",
+    *("llm.model", "llm.request", "llm.token", "llm.usage", "llm.input", "llm.output"),
+    *("llm.provider", "llm.system", "llm.vendor", "llm.prompt"),
+    "openinference.",
+    "traceloop.",
+    "langsmith.",
+    "ai.",  # Vercel's SDK, which is not mapped
+)
+"""How the attributes of those begin who speak of models and agents, in a dialect known or not."""
 
 # What kind of work a span is; read at decoding only.
 OPERATION = "gen_ai.operation.name"
@@ -27,7 +95,7 @@ REQUEST_TYPE = "llm.request.type"
 
 TEXT_FACTS: dict[str, tuple[str, ...]] = {
     "immune_id": ("immune.agent.id",),
-    "agent_id": ("gen_ai.agent.id",),  # leaving internal agent spans
+    "agent_id": _genai("agent_id"),
     "agent_name": (
         "gen_ai.agent.name",
         "agent.name",
@@ -57,11 +125,11 @@ TEXT_FACTS: dict[str, tuple[str, ...]] = {
         "llm.request.model",
     ),
     "provider": (
-        "gen_ai.provider.name",
+        _genai("provider")[0],
         "langsmith.metadata.ls_provider",
         "llm.provider",
         "metadata.ls_provider",
-        "gen_ai.system",  # until 1.36
+        *_genai("provider")[1:],  # what langsmith fills with something else
         "llm.system",
         "llm.vendor",
     ),
@@ -72,14 +140,12 @@ TEXT_FACTS: dict[str, tuple[str, ...]] = {
 
 NUMBER_FACTS: dict[str, tuple[str, ...]] = {
     "input_tokens": (
-        "gen_ai.usage.input_tokens",
-        "gen_ai.usage.prompt_tokens",  # until 1.27
+        *_genai("input_tokens"),
         "llm.token_count.prompt",
         "llm.usage.prompt_tokens",
     ),
     "output_tokens": (
-        "gen_ai.usage.output_tokens",
-        "gen_ai.usage.completion_tokens",  # until 1.27
+        *_genai("output_tokens"),
         "llm.token_count.completion",
         "llm.usage.completion_tokens",
     ),
@@ -105,6 +171,18 @@ NO_PROVIDERS = frozenset({"langchain", "langgraph"})
 METADATA = "metadata"
 METADATA_KEYS = ("lc_agent_name", "langgraph_node", "thread_id", "ls_model_name", "ls_provider")
 """What is kept of OpenInference's `metadata`, each under ``metadata.KEY``."""
+
+# Metrics; see `measures`.
+
+DURATION_METRICS = frozenset({*_genai("duration_metric"), "gen_ai.server.request.duration"})
+TOKEN_METRICS = {
+    "": frozenset(_genai("tokens_metric")),  # the attribute below says which
+    "input": frozenset({*_genai("input_tokens_metric"), *_genai("input_tokens_counter")}),
+    "output": frozenset({*_genai("output_tokens_metric"), *_genai("output_tokens_counter")}),
+}
+TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105  # where the kind of token stands
+OUTPUT_TOKEN_TYPES = frozenset({"output", "completion"})
+"""What the attribute has been for the output; `completion` until 1.27."""
 
 EVENT_NAMES = frozenset({"exception.type"})
 """What is kept of a span's events."""

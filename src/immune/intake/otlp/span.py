@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from immune.intake.otlp import content
+from immune.intake.otlp import content, names
 from immune.intake.otlp.facts import Facts, facts_of
 from immune.intake.otlp.spans import Role, role_of
 from immune.intake.salt import Salt
@@ -22,8 +22,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts = Facts()
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished span. Ids are lower-case hex; times are nanoseconds since the epoch."""
+class Span(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """A finished span, as it also lies in the journal. Ids are lower-case hex; times are
+    nanoseconds since the epoch."""
 
     trace_id: str
     span_id: str
@@ -57,7 +58,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         return self.status_error or self.facts.error_type is not None
 
 
-class RawSpan(msgspec.Struct, frozen=True, kw_only=True):
+class RawSpan(msgspec.Struct, frozen=True, gc=False):
     """A span as either encoding tells it, still with text: it lives only inside decoding."""
 
     trace_id: str
@@ -72,6 +73,8 @@ class RawSpan(msgspec.Struct, frozen=True, kw_only=True):
     """The values, any JSON, of the attributes in `names.WANTED`."""
     resource: Resource
     scope: str
+    speaks: bool
+    """Attributes of it, wanted or not, are in a dialect of those who speak of models and agents."""
 
 
 _STATUS_ERROR = 2
@@ -89,14 +92,16 @@ def resource_of(attributes: dict[str, object]) -> Resource:
 
 def span_of(raw: RawSpan, salt: Salt) -> Span:
     """Return the span to keep of `raw`."""
-    wanted = {**content.metadata_facts(raw.wanted), **raw.wanted}
-    role = role_of(wanted)
+    wanted = raw.wanted
+    if names.METADATA in wanted:
+        wanted = {**content.metadata_facts(wanted), **wanted}
+    role = role_of(wanted, speaks=raw.speaks)
     args_hash = result_hash = 0
     prompt_hash: str | None = None
     if role is Role.TOOL:
         args_hash = content.arguments_hash(wanted, salt)
         result_hash = content.result_hash(wanted, salt)
-    elif role in (Role.MODEL, Role.AGENT):
+    elif role in (Role.MODEL, Role.AGENT) and not names.TEXTS.isdisjoint(wanted):
         instructions = content.instructions(wanted)
         prompt_hash = salt.label(instructions) if instructions else None
     remote = raw.flags & _HAS_IS_REMOTE and raw.flags & _IS_REMOTE

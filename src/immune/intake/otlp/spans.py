@@ -20,7 +20,11 @@ class Role(enum.StrEnum):
     CHAIN = "chain"
     """A frame around other work; the outermost may be a run (see `tree`)."""
     OTHER = "other"
-    """Anything else: embeddings, retrieval, HTTP, databases."""
+    """Work that is no step of an agent, by its name: embeddings, retrieval, setting one up."""
+    UNKNOWN = "unknown_dialect"
+    """It speaks of models or agents, in words that are not known here."""
+    PLAIN = "no_genai_attribute"
+    """It says nothing of models or agents: HTTP, databases."""
 
 
 _OPENINFERENCE = {
@@ -46,6 +50,15 @@ _OPERATIONS = {
     "agenerate_content": Role.MODEL,
     "call_llm": Role.MODEL,  # any-agent
 }
+_NO_STEPS = frozenset(
+    {
+        *("embedding", "embeddings", "retriever", "retrieval", "reranker", "rerank"),
+        *("guardrail", "evaluator", "prompt", "parser", "create_agent", "create_thread"),
+        *("vectorstore", "vector_db", "unknown"),
+    }
+)
+"""Kinds of work, in whichever dialect, that are known and no step."""
+
 _LANGSMITH = {"llm": Role.MODEL, "tool": Role.TOOL, "chain": Role.CHAIN}
 _TRACELOOP = {
     "agent": Role.AGENT,
@@ -56,28 +69,34 @@ _TRACELOOP = {
 _REQUEST_TYPES = {"chat": Role.MODEL, "completion": Role.MODEL}
 
 
-def role_of(attributes: Mapping[str, object]) -> Role:
+def role_of(attributes: Mapping[str, object], *, speaks: bool) -> Role:
     """Return what kind of work the span with these attributes is.
 
-    A kind that is named but unknown (EMBEDDING, create_agent) is other work. Where no kind is
-    named at all, a model together with tokens makes a call of a model.
+    Where no kind is named at all, a model together with tokens makes a call of a model. `speaks`:
+    the span has attributes of those who speak of models and agents, wanted or not.
     """
     if kind := _text(attributes, names.OPENINFERENCE_KIND):
-        return _OPENINFERENCE.get(kind.upper(), Role.OTHER)
+        return _OPENINFERENCE.get(kind.upper()) or _no_step(kind)
     operation = _text(attributes, names.OPERATION)
     if operation in _OPERATIONS:
         return _OPERATIONS[operation]
     if kind := _text(attributes, names.LANGSMITH_KIND):
-        return _LANGSMITH.get(kind, Role.OTHER)
+        return _LANGSMITH.get(kind) or _no_step(kind)
     if kind := _text(attributes, names.TRACELOOP_KIND):
-        return _TRACELOOP.get(kind, Role.OTHER)
+        return _TRACELOOP.get(kind) or _no_step(kind)
     if operation is not None:
-        return Role.OTHER
+        return _no_step(operation)
     if kind := _text(attributes, names.REQUEST_TYPE):
-        return _REQUEST_TYPES.get(kind, Role.OTHER)
+        return _REQUEST_TYPES.get(kind) or _no_step(kind)
+    if not speaks:
+        return Role.PLAIN
     model = any(name in attributes for name in names.TEXT_FACTS["model"])
     tokens = any(name in attributes for name in names.NUMBER_FACTS["output_tokens"])
-    return Role.MODEL if model and tokens else Role.OTHER
+    return Role.MODEL if model and tokens else Role.UNKNOWN
+
+
+def _no_step(kind: str) -> Role:
+    return Role.OTHER if kind.lower() in _NO_STEPS else Role.UNKNOWN
 
 
 def _text(attributes: Mapping[str, object], name: str) -> str | None:

@@ -12,8 +12,9 @@ export function words(snake) {
   return snake.replaceAll("_", " ");
 }
 
-/** @param {string} text */
+/** Begin with a capital, unless it begins with a name. @param {string} text */
 export function sentence(text) {
+  if (/^\S*[_\d]/.test(text)) return text;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
@@ -95,6 +96,11 @@ export function about(seconds) {
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min`;
   return s < 172_800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86_400)} d`;
+}
+
+/** What a fleet incident is about: ``agent_type coder`` -> ``type coder``. @param {string} name */
+export function subjectName(name) {
+  return name.replace(/^agent_type /, "type ");
 }
 
 /** @param {number} at epoch seconds */

@@ -1,11 +1,11 @@
 // The live stream: one connection, resumed where it broke off; what is shown while it is away is
 // said to be old.
 
-import { get } from "./api.js";
+import { get, reason } from "./api.js";
 import { route } from "./route.js";
 import {
-  agentNews, capabilities, cases, fleet, fleetChanges, link, moves, noteServerTime, status,
-  table, takeCase, tally, trialNews,
+  agentNews, capabilities, expectCases, fleet, fleetChanges, link, moves, noteServerTime, status,
+  table, takeCase, takeCases, tally, trialNews,
 } from "./state.js";
 
 /** Without a word for so long the stream counts as lost: a status comes every 3 s. */
@@ -36,6 +36,7 @@ async function begin() {
   const mine = (attempt += 1);
   begun = false;
   early = [];
+  expectCases();
   try {
     const [start, can, rows] = await Promise.all([
       get("/api/start"),
@@ -49,14 +50,15 @@ async function begin() {
     fleet.take(start.fleet);
     for (const moved of early) fleet.apply(moved);
     fleetChanges.update((n) => n + 1);
-    cases.set(new Map(start.cases.map((/** @type {any} */ one) => [one.id, one])));
+    takeCases(start.cases);
     status.set(start.status);
     tally.set(start.tally);
     begun = true;
     link.set({ state: "live", heard: Date.now() });
-  } catch {
+  } catch (error) {
     if (mine !== attempt) return;
     if (link.value.state === "live") lost();
+    else link.set({ ...link.value, error: reason(error) });
     setTimeout(() => mine === attempt && begin(), AGAIN_MS);
   }
 }

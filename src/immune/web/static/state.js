@@ -8,9 +8,9 @@ import { Store } from "./store.js";
  * @typedef {import("./records.js").Case} Case
  */
 
-/** "connecting" until the first answer, "live", "stale" once the stream is lost, "failed" before any. */
+/** "connecting" until the first answer, then "live", and "stale" once the stream is lost. */
 export const link = new Store(
-  /** @type {{state: "connecting" | "live" | "stale", heard: number}} */ ({
+  /** @type {{state: "connecting" | "live" | "stale", heard: number, error?: string}} */ ({
     state: "connecting",
     heard: Date.now(),
   }),
@@ -82,10 +82,30 @@ export function now() {
 export const second = new Store(0);
 setInterval(() => second.update((n) => n + 1), 1000);
 
+/** What was told of cases while all of them were being read. @type {Map<string, Case>} */
+const meanwhile = new Map();
+
+/** All cases are about to be read. */
+export function expectCases() {
+  meanwhile.clear();
+}
+
+/** Take all open cases; what was told meanwhile is newer than what was read. @param {Case[]} all */
+export function takeCases(all) {
+  const next = new Map(all.map((one) => [one.id, one]));
+  for (const one of meanwhile.values()) {
+    if ((next.get(one.id)?.version ?? -1) >= one.version) continue;
+    if (one.is_open === false) next.delete(one.id);
+    else next.set(one.id, one);
+  }
+  cases.set(next);
+}
+
 /** @param {Case} one */
 export function takeCase(one) {
   const known = cases.value.get(one.id);
   if (known && known.version > one.version) return;
+  meanwhile.set(one.id, one);
   const next = new Map(cases.value);
   if (one.is_open === false) next.delete(one.id);
   else next.set(one.id, one);

@@ -50,6 +50,13 @@ export const VERDICTS = {
   fixed_by_hand: { label: "Fixed by hand", means: "Somebody repaired it: watch that it stays well." },
 };
 
+/** @param {string | undefined} cause */
+export function causeName(cause) {
+  if (!cause) return "";
+  if (cause === "unknown") return "No known cause";
+  return cause.charAt(0).toUpperCase() + cause.slice(1).replaceAll("_", " ");
+}
+
 /** @type {Record<string, string>} */
 export const OUTCOMES = {
   pending: "Being proved", cured: "Cured", relapsed: "Still sick", failed: "Failed",

@@ -78,12 +78,12 @@ function build(place, latest) {
       },
     },
     axes: [
-      { ...axis, space: 70, size: 26 },
+      { ...axis, space: 80, size: 26, values: (_, ticks, __, ___, step) => ticks.map((tick) => time(tick, step)) },
       { ...axis, size: 66, space: 32, values: (_, ticks) => ticks.map((tick) => latest.current.show(tick)) },
     ],
     series: [
       {},
-      { stroke: colour("accent"), width: 1.5, points: { show: latest.current.points ?? false, size: 4, fill: colour("accent") }, spanGaps: false },
+      { stroke: colour("accent"), width: 1.5, points: latest.current.points ? { show: true, size: 4, fill: colour("accent"), filter: (u) => hits(u) } : { show: false }, spanGaps: false },
     ],
     hooks: {
       drawClear: [(u) => behind(u, latest.current, colour)],
@@ -92,6 +92,20 @@ function build(place, latest) {
     },
   };
   return new uPlot(options, [latest.current.times, latest.current.values], place);
+}
+
+/** Only what happened gets a point. @param {uPlot} u */
+function hits(u) {
+  const values = u.data[1] ?? [];
+  return Array.from(values.keys()).filter((n) => (values[n] ?? 0) > 0);
+}
+
+const SECONDS = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const MINUTES = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+
+/** @param {number} at @param {number} step seconds between two ticks */
+function time(at, step) {
+  return (step < 60 ? SECONDS : MINUTES).format(at * 1000);
 }
 
 /** The band and the median, under the line. @param {uPlot} u @param {ChartProps} props @param {(name: string) => string} colour */

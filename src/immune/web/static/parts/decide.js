@@ -7,7 +7,7 @@ import { html } from "../html.js";
 import { useKeys } from "../keys.js";
 import { capabilities, now, takeCase, toast, who } from "../state.js";
 import { useStore } from "../store.js";
-import { ACTIONS, VERDICTS } from "../words.js";
+import { ACTIONS, causeName, VERDICTS } from "../words.js";
 import { OrderButton, Refusal, useOrder, Why } from "./order.js";
 import { Deadline } from "./time.js";
 import { Timeline } from "./timeline.js";
@@ -64,7 +64,7 @@ export function Decide({ detail, again, keys = true, abilities = null }) {
       ${asks && incident.approval_deadline_at && html`<span class="tag ${incident.overdue ? "loud" : ""}"><${Deadline} at=${incident.approval_deadline_at} /></span>`}</header>
     <div class="panel-body">
       ${asks && html`<p><b>${sentence(incident.asks || "a person must decide")}.</b> ${incident.overdue ? ` Nobody answered ${plural(incident.overdue, "call")} so far; it stays fenced until somebody does.` : " It stays fenced until somebody decides."}</p>`}
-      ${asks && incident.diagnosis && html`<p class="gist"><b>${sentence(words(incident.diagnosis.ranked[0]?.cause ?? "unknown"))}</b> (${percent(incident.diagnosis.ranked[0]?.confidence ?? 0)} sure): ${incident.diagnosis.reasons.slice(0, 3).join("; ") || "no single sign stands out"}.</p>`}
+      ${asks && incident.diagnosis && html`<p class="gist"><b>${causeName(incident.diagnosis.ranked[0]?.cause)}</b> (${percent(incident.diagnosis.ranked[0]?.confidence ?? 0)} sure): ${incident.diagnosis.reasons.slice(0, 3).join("; ") || "no single sign stands out"}.</p>`}
       ${asks && detail.plan.length > 0 && html`<p>Approving covers, in this order: <b>${detail.plan.map(words).join(", then ")}</b>. Each is tried only if the one before did not cure it. Anything else asks again.</p>`}
       ${asks && !detail.plan.length && html`<p>No action is left in the plan. Release it with a verdict, or reject and heal with an action of your choice.</p>`}
       ${incident.state === "rejected" && html`<p>A person said no to healing. ${name} stays fenced until you heal or release it.</p>`}

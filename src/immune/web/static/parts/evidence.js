@@ -1,7 +1,8 @@
 // What speaks for the diagnosis: the ranked causes, and each metric against its normal.
 
-import { measure, metricName, percent, sentence, words } from "../format.js";
+import { measure, metricName, percent, sentence } from "../format.js";
 import { html } from "../html.js";
+import { causeName } from "../words.js";
 
 /** @param {{incident: import("../records.js").Incident}} props */
 export function Diagnosis({ incident }) {
@@ -10,7 +11,7 @@ export function Diagnosis({ incident }) {
   const ranked = diagnosis.ranked.filter((one, n) => n === 0 || one.confidence >= 0.02).slice(0, 4);
   return html`
     <ol class="causes" aria-label="Likely causes">${ranked.map((one, n) => html`<li key=${one.cause} class=${n === 0 ? "first" : ""}>
-      <span>${sentence(words(one.cause))}</span><i aria-hidden="true"><i style=${{ width: percent(one.confidence).replace("<", "").replace(" ", "") }}></i></i><b>${percent(one.confidence)}</b></li>`)}</ol>
+      <span>${causeName(one.cause)}</span><i aria-hidden="true"><i style=${{ width: percent(one.confidence).replace("<", "").replace(" ", "") }}></i></i><b>${percent(one.confidence)}</b></li>`)}</ol>
     ${diagnosis.reasons.length > 0 && html`<ul class="reasons">${diagnosis.reasons.map((why, n) => html`<li key=${n}>${sentence(why)}</li>`)}</ul>`}
     ${finding && html`<${Effects} finding=${finding} />`}`;
 }

@@ -36,8 +36,12 @@ export function App() {
     i: () => go("incidents"),
     m: () => go("healings"),
     "/": () => {
-      if (route.value.view !== "fleet" || route.value.id) go("fleet");
-      setTimeout(() => document.getElementById("search")?.focus(), 50);
+      const search = document.getElementById("search");
+      if (search) search.focus();
+      else {
+        go("fleet");
+        setTimeout(() => document.getElementById("search")?.focus(), 100);
+      }
     },
   });
   useEffect(() => {
@@ -66,6 +70,7 @@ function View({ name, id }) {
   const [failed, setFailed] = useState("");
   const [broken, reset] = useErrorBoundary((error) => console.error(error));
   const state = useStore(link, (now) => now.state);
+  const error = useStore(link, (now) => now.error);
   const fetch = () => {
     setFailed("");
     load?.().then((part) => setShown({ part }), (error) => setFailed(String(error)));
@@ -74,6 +79,7 @@ function View({ name, id }) {
   if (!load) return html`<${Empty} icon="dismissed" title="There is no such page"><a href="#/">To the fleet</a><//>`;
   if (broken) return html`<${Failed} message=${String(broken)} again=${reset} />`;
   if (failed) return html`<${Failed} message=${failed} again=${fetch} />`;
+  if (state === "connecting" && error) return html`<${Failed} message=${`${error} It is tried again every 2 s.`} />`;
   if (!shown || state === "connecting") return html`<${Loading} rows=${6} />`;
   return html`<${shown.part} id=${id} />`;
 }

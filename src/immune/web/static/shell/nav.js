@@ -1,5 +1,6 @@
 // Where one can go, with what waits there; a bar at the foot on a phone.
 
+import { Fragment } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { Dialog } from "../parts/dialog.js";
@@ -33,11 +34,13 @@ export function Nav({ help }) {
     { view: "healings", icon: "healings", count: 0, loud: false },
     ...(simulated ? [{ view: "chaos", icon: "chaos", count: 0, loud: false }] : []),
   ];
-  const current = here === "agents" ? "fleet" : here;
-  return html`<nav class="nav" aria-label="Views">
+  const shown = useStore(route, (now) => now.id);
+  const isShared = here === "incidents" && shown && (all.get(shown)?.kind ?? "agent") !== "agent";
+  const current = here === "agents" ? "fleet" : isShared ? "together" : here;
+  return html`<${Fragment}><nav class="nav" aria-label="Views">
     <a class="brand" href="#/"><img src="/static/icon.svg" alt="" width="22" height="22" /><span>Immune</span></a>
     <ul>${items.map((item) => html`<li key=${item.view}>
-      <a href=${href(item.view)} aria-current=${current === item.view ? "page" : undefined}>
+      <a href=${href(item.view)} aria-current=${current === item.view ? "page" : undefined} title=${TITLES[item.view]}>
         <${Icon} name=${item.icon} /><span>${TITLES[item.view]}</span>
         ${item.count > 0 && html`<b class=${item.loud ? "count loud" : "count"}>${item.count}<span class="sr"> open</span></b>`}
       </a></li>`)}
@@ -47,7 +50,7 @@ export function Nav({ help }) {
       <button type="button" class="plain" onClick=${help}><${Icon} name="keyboard" /><span>Shortcuts</span><kbd>?</kbd></button>
       <button type="button" class="panic" onClick=${() => setPanic(true)}><${Icon} name="lock" /><span>Fence everything…</span></button>
     </div>
-    <button type="button" class="plain more" aria-label="More" onClick=${() => setMore(true)}><${Icon} name="menu" /></button>
+    <button type="button" class="plain more" aria-label="More" onClick=${() => setMore(true)}><${Icon} name="menu" /></button></nav>
     ${more && html`<${Dialog} title="Immune" close=${() => setMore(false)}>
       <ul class="more-list">${items.slice(3).map((item) => html`<li key=${item.view}>
         <a href=${href(item.view)} onClick=${() => setMore(false)}><${Icon} name=${item.icon} />${TITLES[item.view]}
@@ -56,7 +59,7 @@ export function Nav({ help }) {
       <button type="button" class="panic" onClick=${() => { setMore(false); setPanic(true); }}><${Icon} name="lock" />Fence everything…</button>
     <//>`}
     ${panic && html`<${Panic} close=${() => setPanic(false)} />`}
-  </nav>`;
+  <//>`;
 }
 
 const QUIET = new Set(["suspected", "observed"]);

@@ -126,7 +126,7 @@ export function AgentTable({ states }) {
       <div class="agents-head" role="rowgroup"><div role="row" class="agent-row" aria-rowindex="1">
         ${[["name", "Agent"], ["state", "State"], ["evidence", "Evidence"], ["severity", "Severity"], ["cost", "Cost"]].map(([key, label]) => html`
           <div role="columnheader" key=${key} class=${`c-${key}`} aria-sort=${order === key ? (key === "name" ? "ascending" : "descending") : "none"}>
-            <button type="button" class="plain" title=${`Sort: ${SORTS.find((one) => one.order === key)?.hint}`} onClick=${() => setOrder(/** @type {Order} */ (key))}>${label}${order === key && html`<span aria-hidden="true"> ↓</span>`}</button></div>`)}
+            <button type="button" class="plain" title=${`Sort: ${SORTS.find((one) => one.order === key)?.hint}`} onClick=${() => setOrder(/** @type {Order} */ (key))}>${label}${order === key && html`<span aria-hidden="true"> ${key === "name" ? "↑" : "↓"}</span>`}</button></div>`)}
         <div role="columnheader" class="c-type">Type</div><div role="columnheader" class="c-model">Model</div><div role="columnheader" class="c-provider">Provider</div>
       </div></div>
       <div class="agents-body" role="rowgroup" ref=${body} style=${{ height: `${rows.length * height}px` }}

@@ -14,7 +14,7 @@ import { useResource } from "../resource.js";
 import { go, href } from "../route.js";
 import { agentNews, fleet, fleetChanges, moves } from "../state.js";
 import { useStore } from "../store.js";
-import { ACTIONS, MODES, STATES } from "../words.js";
+import { ACTIONS, causeName, MODES, STATES } from "../words.js";
 import { AgentOrders } from "./agent-orders.js";
 
 /**
@@ -202,7 +202,7 @@ function Abilities({ detail }) {
 /** @param {{tried: import("../records.js").Healing[]}} props */
 function Memory({ tried }) {
   return html`<section class="panel"><header><h2>What was tried on it</h2></header><div class="panel-body">
-    ${tried.length === 0 ? html`<p class="quiet">Nothing yet.</p>` : html`<ul class="tried">${tried.slice(0, 12).map((one) => html`<li key=${one.key}><p><b>${sentence(words(one.action))}</b> against ${words(one.cause)}
+    ${tried.length === 0 ? html`<p class="quiet">Nothing yet.</p>` : html`<ul class="tries">${tried.slice(0, 12).map((one) => html`<li key=${one.key}><p><b>${sentence(words(one.action))}</b> against ${words(one.cause)}
       <span class="quiet"> · <${Ago} at=${one.ordered_at} /> · <a href=${href("incidents", one.incident_id)}>${one.incident_id}</a></span></p><${Attempt} attempt=${one} /></li>`)}</ul>`}</div></section>`;
 }
 
@@ -211,6 +211,6 @@ function Past({ incidents }) {
   if (!incidents.length) return null;
   return html`<section class="panel"><header><h2>Its incidents</h2><span class="quiet">${incidents.length}</span></header><div class="scroll"><table class="list"><thead><tr><th>Incident</th><th>State</th><th>Severity</th><th class="wide">Likely cause</th><th>Opened</th></tr></thead>
     <tbody>${incidents.map((one) => html`<tr key=${one.id}><td><a class="strong" href=${href("incidents", one.id)}>${one.id}</a></td><td><${Badge} state=${one.state} /></td><td><${Severity} value=${one.severity} /></td>
-      <td class="wide">${one.diagnosis ? sentence(words(one.diagnosis.ranked[0]?.cause ?? "")) : "–"}</td><td><${Ago} at=${one.opened_at} /></td></tr>`)}</tbody></table></div></section>`;
+      <td class="wide">${one.diagnosis ? causeName(one.diagnosis.ranked[0]?.cause) : "–"}</td><td><${Ago} at=${one.opened_at} /></td></tr>`)}</tbody></table></div></section>`;
 }
 

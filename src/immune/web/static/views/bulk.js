@@ -10,6 +10,7 @@ import { Dialog } from "../parts/dialog.js";
 import { Icon } from "../parts/icon.js";
 import { OrderButton, Refusal, useOrder, Why } from "../parts/order.js";
 import { takeCase, toast, who } from "../state.js";
+import { causeName } from "../words.js";
 
 const VERBS = {
   approve: { title: "Approve", what: "Each is healed by the plan that it shows, at the version listed.", kind: "primary", done: "approved" },
@@ -44,7 +45,7 @@ export function Bulk({ verb, cases: given, close }) {
     <div class="scroll bulk"><table><thead><tr><th>Agent</th><th>Severity</th><th>${verb === "reject" ? "Likely cause" : "What will be done, in order"}</th><th>Version</th></tr></thead>
       <tbody>${cases.map((one) => html`<tr key=${one.id}><td><b>${one.name}</b><div class="quiet">${one.id}</div></td><td><${Severity} value=${one.severity} /></td>
         <td>${outcomes ? (outcomes.get(one.id) ? html`<span class="over">${outcomes.get(one.id)}</span>` : html`<span class="done"><${Icon} name="resolved" />${sentence(done)}</span>`)
-          : verb === "reject" ? words(one.cause ?? "unknown") : (one.plan ?? []).map(words).join(", then ") || html`<span class="over">nothing is left in its plan: it will be refused</span>`}</td>
+          : verb === "reject" ? causeName(one.cause) : (one.plan ?? []).map(words).join(", then ") || html`<span class="over">nothing is left in its plan: it will be refused</span>`}</td>
         <td class="number">${one.version}</td></tr>`)}</tbody></table></div>
     ${order.refusal && html`<${Refusal} text=${order.refusal} />`}
     ${outcomes ? html`<p class="notice warn">Some were refused; the reasons stand above. Nothing was done to those.</p><footer><button type="button" class="primary" onClick=${close}>Close</button></footer>`

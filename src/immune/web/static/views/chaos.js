@@ -10,6 +10,7 @@ import { useResource } from "../resource.js";
 import { href } from "../route.js";
 import { capabilities, fleet, moves, toast } from "../state.js";
 import { useStore } from "../store.js";
+import { causeName } from "../words.js";
 
 /**
  * @typedef {{agent_id: string, infection: string, strain: string, at_s: number,
@@ -76,7 +77,7 @@ function Board({ score }) {
       <tbody>${rows.map((one, n) => html`<tr key=${rows.length - n}><td><a class="strong" href=${href("agents", one.agent_id)}>${one.agent_id}</a><div class="quiet">at ${span(one.at_s)}</div></td>
         <td>${sentence(words(one.infection))}<div class="quiet">${words(one.strain)}</div></td>
         <td>${one.steps_to_contain === null ? html`<span class="quiet">not yet</span>` : `after ${plural(one.steps_to_contain, "step")}`}</td>
-        <td class="wide">${one.diagnosis ? sentence(words(one.diagnosis)) : html`<span class="quiet">–</span>`}</td>
+        <td class="wide">${one.diagnosis ? causeName(one.diagnosis) : html`<span class="quiet">–</span>`}</td>
         <td class="wide">${one.actions.map((action) => words(action.action)).join(", ") || html`<span class="quiet">–</span>`}${one.asked_human && html`<div class="quiet">a person was asked</div>`}</td>
         <td>${one.resolved_at_s === null ? html`<span class="quiet">not yet</span>` : `after ${span(one.resolved_at_s - one.at_s)}`}</td></tr>`)}</tbody></table></div>`}</section>`;
 }

@@ -10,6 +10,7 @@ import { useResource } from "../resource.js";
 import { href } from "../route.js";
 import { capabilities, moves } from "../state.js";
 import { useStore } from "../store.js";
+import { causeName } from "../words.js";
 
 /** @typedef {import("../records.js").Healing} Healing */
 
@@ -30,7 +31,7 @@ export function HealingsView() {
       ${rows.length === 0 ? html`<${Empty} title="Nothing was healed yet">Each action shows up here, with what it changed and whether fresh vitals proved the cure.<//>`
         : html`<div class="scroll"><table class="list healings"><thead><tr><th>Agent</th><th>Action</th><th>Cause</th><th>Outcome and what changed</th><th>Ordered</th></tr></thead>
         <tbody>${rows.map((one) => html`<tr key=${one.key}><td><a class="strong" href=${href("agents", one.agent_id)}>${one.agent_id}</a><div><a href=${href("incidents", one.incident_id)}>${one.incident_id}</a></div></td>
-          <td>${sentence(words(one.action))}<div class="quiet">${one.trigger === "auto" ? "by itself" : one.trigger === "approval" ? "approved" : "heal now"}</div></td><td>${sentence(words(one.cause))}</td>
+          <td>${sentence(words(one.action))}<div class="quiet">${one.trigger === "auto" ? "by itself" : one.trigger === "approval" ? "approved" : "heal now"}</div></td><td>${causeName(one.cause)}</td>
           <td><${Attempt} attempt=${one} /></td><td><${Ago} at=${one.ordered_at} /></td></tr>`)}</tbody></table></div>
         ${rows.length < healings.data.length && html`<button type="button" class="plain" onClick=${() => setAll(true)}>Show all ${healings.data.length}</button>`}`}</section></div>`;
 }
@@ -43,7 +44,7 @@ function Matrix({ cells }) {
   return html`<section class="panel"><header><h2>What works against what</h2><span class="quiet">cured of tried, proved on fresh vitals; this orders the next ladder</span></header>
     ${causes.length === 0 ? html`<${Empty} icon="learning" title="Nothing is proved yet">As soon as a cure is proved or a relapse shows, it is counted here.<//>` : html`<div class="scroll" tabindex="0" role="region" aria-label="Causes and actions"><table class="matrix">
       <thead><tr><th scope="col">Cause</th>${actions.map((action) => html`<th scope="col" key=${action}>${sentence(words(action))}</th>`)}</tr></thead>
-      <tbody>${causes.map((cause) => html`<tr key=${cause}><th scope="row">${sentence(words(cause))}</th>${actions.map((action) => {
+      <tbody>${causes.map((cause) => html`<tr key=${cause}><th scope="row">${causeName(cause)}</th>${actions.map((action) => {
         const cell = cells.find((one) => one.cause === cause && one.action === action);
         if (!cell?.tried) return html`<td key=${action} class="none"><span class="sr">never tried</span></td>`;
         const share = cell.cured / cell.tried;

@@ -1,7 +1,7 @@
 // All open incidents of single agents; suspicions are hidden until asked for. One of them in full.
 
 import { useState } from "preact/hooks";
-import { sentence, words } from "../format.js";
+import { sentence } from "../format.js";
 import { html } from "../html.js";
 import { Badge, Severity } from "../parts/badge.js";
 import { Empty } from "../parts/empty.js";
@@ -9,7 +9,7 @@ import { Ago } from "../parts/time.js";
 import { go, href } from "../route.js";
 import { cases } from "../state.js";
 import { useStore } from "../store.js";
-import { URGENCY } from "../words.js";
+import { causeName, URGENCY } from "../words.js";
 import { IncidentView } from "./incident.js";
 
 /** @param {{id: string}} props */
@@ -34,7 +34,7 @@ function Open() {
         <tbody>${shown.map((one) => html`<tr key=${one.id} class="link" onClick=${(/** @type {MouseEvent} */ e) => !(e.target instanceof HTMLAnchorElement) && go("incidents", one.id)}>
           <td><a class="strong" href=${href("incidents", one.id)}>${one.name}</a><div class="quiet">${one.id}</div></td>
           <td><${Badge} state=${one.state} />${one.braked && html`<div class="tag loud">held back by the brake</div>`}${one.stale && html`<div class="tag loud">no fresh vitals</div>`}</td>
-          <td><${Severity} value=${one.severity} /></td><td>${one.cause ? sentence(words(one.cause)) : html`<span class="quiet">–</span>`}</td>
+          <td><${Severity} value=${one.severity} /></td><td>${one.cause ? causeName(one.cause) : html`<span class="quiet">–</span>`}</td>
           <td class="wide">${one.reason ? sentence(one.reason) : html`<span class="quiet">–</span>`}</td><td><${Ago} at=${one.opened_at} /></td></tr>`)}</tbody></table></div>`}
     <p class="quiet">Closed ones are found on the page of their agent, and among the <a href=${href("healings")}>healings</a>.</p>
   </div>`;

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { incidentPath } from "../api.js";
-import { plural, sentence, words } from "../format.js";
+import { plural } from "../format.js";
 import { html } from "../html.js";
 import { useKeys } from "../keys.js";
 import { Severity } from "../parts/badge.js";
@@ -13,6 +13,7 @@ import { useResource } from "../resource.js";
 import { go } from "../route.js";
 import { cases, now, waiting } from "../state.js";
 import { useStore } from "../store.js";
+import { causeName } from "../words.js";
 import { Bulk } from "./bulk.js";
 import { Case, useVersion } from "./incident.js";
 
@@ -31,6 +32,7 @@ export function QueueView({ id }) {
   const [chosen, choose] = useState(/** @type {ReadonlySet<string>} */ (new Set()));
   const [bulk, setBulk] = useState(/** @type {{verb: "approve" | "reject" | "heal-now", cases: Waiting[]} | null} */ (null));
   const [last, setLast] = useState(0);
+  const [orders, setOrders] = useState(0);
   const place = queue.findIndex((one) => one.id === id);
   const wide = useWide();
   // a decided case makes way for the next one
@@ -53,7 +55,7 @@ export function QueueView({ id }) {
     j: () => step(1),
     k: () => step(-1),
     x: () => current && toggle(current.id),
-    Enter: () => current && go("incidents", current.id),
+    o: () => current && go("incidents", current.id),
   });
   const picked = queue.filter((one) => chosen.has(one.id));
   const asked = queue.filter((one) => one.state === "awaiting_approval");
@@ -82,15 +84,15 @@ export function QueueView({ id }) {
             <input type="checkbox" aria-label=${`Select ${one.name}`} checked=${chosen.has(one.id)} onChange=${() => toggle(one.id)} />
             <a href=${`#/queue/${encodeURIComponent(one.id)}`} aria-current=${one === current ? "true" : undefined}>
               <span class="line"><b>${one.name}</b><${Severity} value=${one.severity} /></span>
-              <span class="line quiet"><span>${one.cause ? sentence(words(one.cause)) : ""}</span>
+              <span class="line quiet"><span>${one.overdue ? html`<b class="over">Overdue</b> · ` : ""}${causeName(one.cause)}</span>
                 ${state === "awaiting_approval" && one.approval_deadline_at ? html`<${Deadline} at=${one.approval_deadline_at} />` : html`<${Ago} at=${one.opened_at} />`}</span>
             </a></li>`)}</ul></section>`;
         })}
         <p class="quiet hints"><kbd>j</kbd> <kbd>k</kbd> move · <kbd>a</kbd> approve · <kbd>r</kbd> reject · <kbd>x</kbd> select · <kbd>?</kbd> all</p>
       </div>
-      <div class="shown">${current && html`<a class="crumb only-narrow" href="#/queue"><${Icon} name="back" />All decisions</a><${Shown} key=${current.id} id=${current.id} />`}</div>
+      <div class="shown">${current && html`<a class="crumb only-narrow" href="#/queue"><${Icon} name="back" />All decisions</a><${Shown} key=${`${current.id}/${orders}`} id=${current.id} />`}</div>
     </div>
-    ${bulk && html`<${Bulk} verb=${bulk.verb} cases=${bulk.cases} close=${() => { setBulk(null); choose(new Set()); }} />`}
+    ${bulk && html`<${Bulk} verb=${bulk.verb} cases=${bulk.cases} close=${() => { setBulk(null); choose(new Set()); setOrders(orders + 1); }} />`}
   </div>`;
 }
 

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { incidentPath, post } from "../api.js";
-import { metricName, percent, plural, sentence, words } from "../format.js";
+import { metricName, percent, plural, sentence, subjectName, words } from "../format.js";
 import { html } from "../html.js";
 import { Badge } from "../parts/badge.js";
 import { summaryOf } from "../parts/decide.js";
@@ -23,7 +23,7 @@ export function TogetherView() {
     ${open.length === 0
       ? html`<${Empty} title="Nothing is shared by many agents">An outage of a provider, a release, or a gap in telemetry shows up here as one incident, instead of one for each agent.<//>`
       : html`<div class="stack">${open.map((one) => html`<article key=${one.id} class="panel fleet-case link" onClick=${(/** @type {MouseEvent} */ e) => !(e.target instanceof HTMLAnchorElement) && go("incidents", one.id)}>
-        <header><${Icon} name="together" /><h2><a class="strong" href=${href("incidents", one.id)}>${FLEET_KINDS[one.kind] ?? sentence(words(one.kind))}: ${one.name}</a></h2>
+        <header><${Icon} name="together" /><h2><a class="strong" href=${href("incidents", one.id)}>${FLEET_KINDS[one.kind] ?? sentence(words(one.kind))}: ${subjectName(one.name)}</a></h2>
           ${one.acknowledged_by && html`<span class="tag">acknowledged by ${one.acknowledged_by}</span>`}<${Badge} state=${one.state} /></header>
         <div class="panel-body"><p>${one.summary ? sentence(one.summary) : ""}</p><p class="quiet">${plural(one.members ?? 0, "agent")} · opened <${Ago} at=${one.opened_at} /> · ${one.id}</p></div></article>`)}</div>`}
   </div>`;
@@ -55,10 +55,10 @@ export function Together({ detail, again }) {
   const shared = incident.fleet;
   const members = all ? incident.members : incident.members.slice(0, 60);
   return html`<div class="view"><a class="crumb" href=${href("together")}><${Icon} name="back" />Fleet incidents</a>
-    <header class="stack tight"><div class="view-head"><h1>${FLEET_KINDS[incident.subject.kind] ?? sentence(words(incident.subject.kind))}: ${incident.subject.name}</h1><${Badge} state=${incident.state} />
+    <header class="stack tight"><div class="view-head"><h1>${FLEET_KINDS[incident.subject.kind] ?? sentence(words(incident.subject.kind))}: ${subjectName(incident.subject.name)}</h1><${Badge} state=${incident.state} />
       ${incident.acknowledged_by && html`<span class="tag">acknowledged by ${incident.acknowledged_by}</span>`}</div>
       <p class="facts"><span>${incident.id}</span>${incident.onset_at > 0 && html`<span>onset <b><${Clock} at=${incident.onset_at} /></b></span>`}<span>opened <b><${Ago} at=${incident.opened_at} /></b></span>
-        ${shared && shared.share > 0 && html`<span><b>${percent(shared.share)}</b> of the active ${words(shared.dimension)} ${shared.name}</span>`}
+        ${shared && shared.share > 0 && html`<span><b>${percent(shared.share)}</b> of the active agents of ${subjectName(`${shared.dimension} ${shared.name}`)}</span>`}
         ${shared && shared.metrics.length > 0 && html`<span>left normal: <b>${shared.metrics.map(metricName).join(", ")}</b></span>`}
         ${shared?.fact && html`<span>new ${words(shared.fact)} <b>${shared.value}</b></span>`}</p></header>
     ${incident.summary && html`<p class="notice">${sentence(incident.summary)}</p>`}

@@ -1,0 +1,155 @@
+"""Agents that leave: deleted, silent for a week, or one too many.
+
+Of an agent that is retired nothing stays in memory, and neither its row nor its baselines in the
+store; its vitals and incidents do. With its next vital it is there again and learns anew. Whoever
+has an open case, a fence, a treatment in force or a part in an open fleet incident is not retired:
+somebody still has to decide about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from immune.casework import Casework
+from immune.clock import Clock
+from immune.detection import Sentinel
+from immune.detection.fleet import FleetWatch
+from immune.errors import InvalidInput, NotFound, Refused
+from immune.fleetwork import Fleetwork
+from immune.modes import Modes
+from immune.ports import WorkflowStore
+from immune.quarantine import QuarantineController
+from immune.settings import IntakeSettings
+from immune.telemetry import TelemetryCollector
+from immune.vitals import ID_LENGTH_MAX
+
+ROOM = 0.05
+"""Share of the most agents that is made free at once, so that it is not done for each new one."""
+ALIASES_MAX = 10_000
+
+_SETTING = "aliases"
+
+
+class Departures:
+    """Retires agents, and knows other names of theirs."""
+
+    def __init__(
+        self,
+        *,
+        collector: TelemetryCollector,
+        sentinel: Sentinel,
+        watch: FleetWatch,
+        fleetwork: Fleetwork,
+        casework: Casework,
+        quarantine: QuarantineController,
+        modes: Modes,
+        workflow: WorkflowStore,
+        clock: Clock,
+        params: IntakeSettings,
+    ) -> None:
+        self._collector = collector
+        self._names = collector.names.agents
+        self._sentinel = sentinel
+        self._watch = watch
+        self._fleetwork = fleetwork
+        self._casework = casework
+        self._quarantine = quarantine
+        self._modes = modes
+        self._workflow = workflow
+        self._clock = clock
+        self._params = params
+
+    async def load(self) -> None:
+        """Take up the aliases that were given before a restart."""
+        stored = await self._workflow.setting(_SETTING)
+        if stored is not None:
+            for alias, name in msgspec.json.decode(stored.encode(), type=dict[str, str]).items():
+                self._names.alias(alias, name)
+
+    # --- by itself ------------------------------------------------------------------------
+
+    async def retire_silent(self) -> None:
+        """Retire whoever was silent for too long."""
+        since = self._clock.time() - self._params.retire_after_s
+        await self._retire(self._collector.unseen_since(since).tolist(), "silent")
+
+    async def make_room(self) -> None:
+        """Where there are too many, retire those unseen for longest."""
+        most = self._params.agents_max
+        excess = self._collector.tracked - most
+        if excess > 0:
+            number = excess + int(most * ROOM)
+            await self._retire(self._collector.longest_unseen()[:number].tolist(), "too many")
+
+    # --- by order -------------------------------------------------------------------------
+
+    async def delete(self, agent_id: str) -> None:
+        """Retire one agent. Raises NotFound, and Refused where somebody must decide first."""
+        code = self._known(agent_id)
+        if why := self._kept(agent_id):
+            raise Refused(f"{agent_id} {why}: decide that first")
+        await self._retire([code], "deleted")
+
+    def goodbye(self, agent_id: str) -> None:
+        """The agent says that it stops: its silence is none. Raises NotFound."""
+        self._known(agent_id)
+        self._sentinel.pause(agent_id)
+
+    async def alias(self, agent_id: str, alias: str) -> dict[str, str]:
+        """Steps reported as `alias` count as this agent's from now on; returns all aliases.
+
+        Raises NotFound, and InvalidInput for a name that cannot be one.
+        """
+        code = self._known(agent_id)
+        name = self._names.text(code)
+        if not alias or len(alias) > ID_LENGTH_MAX or not alias.isprintable():
+            raise InvalidInput("alias", "is empty, too long, or holds control characters")
+        if alias == name or alias in self._names.aliases.values():
+            raise InvalidInput("alias", f"{alias} is an agent's own name here")
+        if len(self._names.aliases) >= ALIASES_MAX:
+            raise InvalidInput("alias", f"there are {ALIASES_MAX} already")
+        known = self._names.find(alias)
+        if known not in (None, code):
+            await self.delete(alias)
+        self._names.alias(alias, name)
+        stored = msgspec.json.encode(self._names.aliases).decode()
+        await self._workflow.put_setting(_SETTING, stored)
+        return dict(self._names.aliases)
+
+    # --- how ------------------------------------------------------------------------------
+
+    def _known(self, agent_id: str) -> int:
+        code = self._names.find(agent_id)
+        if code is None or not self._collector.row(code).last_seen_at:
+            raise NotFound(f"no agent {agent_id} ever reported, or it was retired")
+        return code
+
+    def _kept(self, agent_id: str) -> str:
+        """Why an agent cannot go, in words; empty where it can."""
+        if self._casework.open_of(agent_id) is not None:
+            return "has an open case"
+        if self._quarantine.refuses(agent_id):
+            return "is fenced"
+        if self._casework.treatments_of(agent_id):
+            return "has a treatment in force"
+        if self._fleetwork.holds(agent_id):
+            return "is part of an open fleet incident"
+        return ""
+
+    async def _retire(self, codes: Iterable[int], why: str) -> None:
+        going: list[tuple[int, str]] = []
+        for code in codes:
+            agent_id = self._names.text(code)
+            if not self._kept(agent_id):
+                going.append((code, agent_id))
+        if not going:
+            return
+        for code, agent_id in going:
+            self._sentinel.retire(agent_id)
+            self._watch.retire(code)
+        self._collector.retire([code for code, _ in going], why)
+        # a mode that a person set for an agent outlives its absence
+        forgotten = [agent_id for _, agent_id in going if agent_id not in self._modes.by_agent]
+        await self._workflow.drop_agents(forgotten)

@@ -1,0 +1,379 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""OTLP's protobuf of traces read off the wire, compiled from this very source (Cython's pure mode).
+
+It reads the few fields and attributes that are kept and steps over everything else, so that a
+span's prompts are never so much as copied. What it yields is what `from_protobuf` yields, which
+reads the same by protobuf's own library where nothing was compiled: then importing this fails.
+
+Every read of a byte is checked against the end of the message that it is in; what runs past it,
+and any wire type that OTLP doesn't use, is `Broken`. Text that is not UTF-8 is broken too, where
+it is read.
+"""
+
+import cython
+from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
+from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
+from cython.cimports.libc.string import memcpy
+
+from immune.intake.otlp import names
+from immune.intake.otlp.nested import nested_value
+from immune.intake.otlp.span import RawSpan, resource_of
+
+_WANTED = {name.encode(): name for name in names.WANTED}
+_RESOURCE = {name.encode(): name for name in names.RESOURCE_NAMES}
+_EVENT = {name.encode(): name for name in names.EVENT_NAMES}
+_PREFIXES = tuple(prefix.encode() for prefix in names.DIALECT_PREFIXES)
+
+VARINT = cython.declare(cython.int, 0)
+FIXED64 = cython.declare(cython.int, 1)
+BYTES = cython.declare(cython.int, 2)
+FIXED32 = cython.declare(cython.int, 5)
+
+
+class Broken(ValueError):
+    """The bytes are no message of this kind."""
+
+
+@cython.cclass
+class _Wire:
+    """A cursor over one body. `end` is always that of the innermost message being read."""
+
+    body: bytes
+    byte: cython.p_const_uchar
+    at: cython.Py_ssize_t
+    end: cython.Py_ssize_t
+    field: cython.int
+    kind: cython.int
+    speaks: cython.bint
+
+    def __cinit__(self, body: bytes):
+        self.body = body
+        self.byte = cython.cast(cython.p_const_uchar, cython.cast(cython.p_char, body))
+        self.at = 0
+        self.end = len(body)
+        self.field = 0
+        self.kind = 0
+        self.speaks = False
+
+    @cython.cfunc
+    @cython.exceptval(check=True)
+    def varint(self) -> cython.ulonglong:
+        value: cython.ulonglong = 0
+        shift: cython.int = 0
+        one: cython.ulonglong
+        while shift < 64:
+            if self.at >= self.end:
+                raise Broken("a number is cut short")
+            one = self.byte[self.at]
+            self.at += 1
+            value |= (one & 0x7F) << shift
+            if one < 0x80:
+                return value
+            shift += 7
+        raise Broken("a number has more than 64 bits")
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def next(self) -> cython.bint:
+        """Go on to the next field of the message; False at its end."""
+        if self.at >= self.end:
+            return False
+        tag: cython.ulonglong = self.varint()
+        if tag >> 3 == 0 or tag >> 3 > 536_870_911:
+            raise Broken("a field has no number")
+        self.field = cython.cast(cython.int, tag >> 3)
+        self.kind = cython.cast(cython.int, tag & 7)
+        return True
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def stop(self) -> cython.Py_ssize_t:
+        """Where the bytes end that begin here."""
+        length: cython.ulonglong = self.varint()
+        if length > cython.cast(cython.ulonglong, self.end - self.at):
+            raise Broken("a field runs past its message")
+        return self.at + cython.cast(cython.Py_ssize_t, length)
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def enter(self) -> cython.Py_ssize_t:
+        """Go into the message that begins here; return the end of the one around it."""
+        outer: cython.Py_ssize_t = self.end
+        self.end = self.stop()
+        return outer
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def leave(self, outer: cython.Py_ssize_t) -> cython.int:
+        self.at = self.end
+        self.end = outer
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def skip(self) -> cython.int:
+        """Step over the field's value."""
+        if self.kind == VARINT:
+            self.varint()
+        elif self.kind == BYTES:
+            self.at = self.stop()
+        elif self.kind == FIXED64 or self.kind == FIXED32:
+            width: cython.Py_ssize_t = 8 if self.kind == FIXED64 else 4
+            if self.end - self.at < width:
+                raise Broken("a number is cut short")
+            self.at += width
+        else:
+            raise Broken("a field is of no type that OTLP uses")
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=True)
+    def fixed64(self) -> cython.ulonglong:
+        value: cython.ulonglong = 0
+        if self.end - self.at < 8:
+            raise Broken("a number is cut short")
+        memcpy(cython.address(value), self.byte + self.at, 8)
+        self.at += 8
+        return value
+
+    @cython.cfunc
+    @cython.exceptval(check=True)
+    def fixed32(self) -> cython.uint:
+        value: cython.uint = 0
+        if self.end - self.at < 4:
+            raise Broken("a number is cut short")
+        memcpy(cython.address(value), self.byte + self.at, 4)
+        self.at += 4
+        return value
+
+    @cython.cfunc
+    def taken(self) -> bytes:
+        """The bytes that begin here."""
+        stop: cython.Py_ssize_t = self.stop()
+        start: cython.Py_ssize_t = self.at
+        self.at = stop
+        at: cython.p_const_char = cython.cast(cython.p_const_char, self.byte + start)
+        return PyBytes_FromStringAndSize(at, stop - start)
+
+    @cython.cfunc
+    def text(self) -> str:
+        stop: cython.Py_ssize_t = self.stop()
+        start: cython.Py_ssize_t = self.at
+        self.at = stop
+        at: cython.p_const_char = cython.cast(cython.p_const_char, self.byte + start)
+        return PyUnicode_DecodeUTF8(at, stop - start, cython.NULL)
+
+    # --- attributes -----------------------------------------------------------------------
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def attribute(self, wanted: dict, into: dict) -> cython.int:
+        """Take the attribute that begins here into `into`, if its name is wanted."""
+        outer: cython.Py_ssize_t = self.enter()
+        value_at: cython.Py_ssize_t = -1
+        name: str = None
+        key: bytes
+        while self.next():
+            if self.field == 1 and self.kind == BYTES:
+                key = self.taken()
+                name = wanted.get(key)
+                if not self.speaks and key.startswith(_PREFIXES):
+                    self.speaks = True
+            elif self.field == 2 and self.kind == BYTES:
+                value_at = self.at
+                self.skip()
+            else:
+                self.skip()
+        if name is not None:
+            if value_at < 0:
+                into[name] = None
+            else:
+                self.at = value_at
+                into[name] = self.value()
+        return self.leave(outer)
+
+    @cython.cfunc
+    def value(self) -> object:
+        """The value of an attribute."""
+        outer: cython.Py_ssize_t = self.enter()
+        start: cython.Py_ssize_t = self.at
+        told: object = None
+        number: cython.double = 0
+        while self.next():
+            if self.field == 1 and self.kind == BYTES:
+                told = self.text()
+            elif self.field == 2 and self.kind == VARINT:
+                told = self.varint() != 0
+            elif self.field == 3 and self.kind == VARINT:
+                told = cython.cast(cython.longlong, self.varint())
+            elif self.field == 4 and self.kind == FIXED64:
+                bits: cython.ulonglong = self.fixed64()
+                memcpy(cython.address(number), cython.address(bits), 8)
+                told = number
+            elif 5 <= self.field <= 7 and self.kind == BYTES:
+                self.skip()
+                told = nested_value(self.body[start : self.end])
+            else:
+                self.skip()
+        self.leave(outer)
+        return told
+
+    # --- messages -------------------------------------------------------------------------
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def export(self, spans: list) -> cython.int:
+        while self.next():
+            if self.field == 1 and self.kind == BYTES:
+                self.resource_spans(spans)
+            else:
+                self.skip()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def resource_spans(self, spans: list) -> cython.int:
+        outer: cython.Py_ssize_t = self.enter()
+        start: cython.Py_ssize_t = self.at
+        told: dict = {}
+        while self.next():  # the resource may stand behind its spans
+            if self.field == 1 and self.kind == BYTES:
+                self.resource(told)
+            else:
+                self.skip()
+        resource: object = resource_of(told)
+        self.at = start
+        while self.next():
+            if self.field == 2 and self.kind == BYTES:
+                self.scope_spans(resource, spans)
+            else:
+                self.skip()
+        return self.leave(outer)
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def resource(self, told: dict) -> cython.int:
+        outer: cython.Py_ssize_t = self.enter()
+        while self.next():
+            if self.field == 1 and self.kind == BYTES:
+                self.attribute(_RESOURCE, told)
+            else:
+                self.skip()
+        return self.leave(outer)
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def scope_spans(self, resource: object, spans: list) -> cython.int:
+        outer: cython.Py_ssize_t = self.enter()
+        start: cython.Py_ssize_t = self.at
+        around: cython.Py_ssize_t
+        scope: str = ""
+        while self.next():
+            if self.field == 1 and self.kind == BYTES:
+                around = self.enter()
+                while self.next():
+                    if self.field == 1 and self.kind == BYTES:
+                        scope = self.text()
+                    else:
+                        self.skip()
+                self.leave(around)
+            else:
+                self.skip()
+        self.at = start
+        while self.next():
+            if self.field == 2 and self.kind == BYTES:
+                spans.append(self.span(resource, scope))
+            else:
+                self.skip()
+        return self.leave(outer)
+
+    @cython.cfunc
+    def span(self, resource: object, scope: str) -> object:
+        outer: cython.Py_ssize_t = self.enter()
+        trace_id: str = ""
+        span_id: str = ""
+        parent_id: str = ""
+        name: str = ""
+        start_ns: cython.ulonglong = 0
+        end_ns: cython.ulonglong = 0
+        flags: cython.uint = 0
+        status: cython.int = 0
+        wanted: dict = {}
+        of_events: dict = {}
+        self.speaks = False
+        while self.next():
+            if self.field == 9 and self.kind == BYTES:
+                self.attribute(_WANTED, wanted)
+            elif self.field == 1 and self.kind == BYTES:
+                trace_id = self.taken().hex()
+            elif self.field == 2 and self.kind == BYTES:
+                span_id = self.taken().hex()
+            elif self.field == 4 and self.kind == BYTES:
+                parent_id = self.taken().hex()
+            elif self.field == 5 and self.kind == BYTES:
+                name = self.text()
+            elif self.field == 7 and self.kind == FIXED64:
+                start_ns = self.fixed64()
+            elif self.field == 8 and self.kind == FIXED64:
+                end_ns = self.fixed64()
+            elif self.field == 11 and self.kind == BYTES:
+                self.event(of_events)
+            elif self.field == 15 and self.kind == BYTES:
+                status = self.status()
+            elif self.field == 16 and self.kind == FIXED32:
+                flags = self.fixed32()
+            else:
+                self.skip()
+        self.leave(outer)
+        if of_events:
+            wanted.update(of_events)
+        return RawSpan(
+            trace_id,
+            span_id,
+            parent_id,
+            flags,
+            name,
+            start_ns,
+            end_ns,
+            status,
+            wanted,
+            resource,
+            scope,
+            self.speaks,
+        )
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def event(self, into: dict) -> cython.int:
+        outer: cython.Py_ssize_t = self.enter()
+        speaks: cython.bint = self.speaks
+        while self.next():
+            if self.field == 3 and self.kind == BYTES:
+                self.attribute(_EVENT, into)
+            else:
+                self.skip()
+        self.speaks = speaks
+        return self.leave(outer)
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def status(self) -> cython.int:
+        outer: cython.Py_ssize_t = self.enter()
+        code: cython.int = 0
+        while self.next():
+            if self.field == 3 and self.kind == VARINT:
+                code = cython.cast(cython.int, self.varint() & 0x7FFFFFFF)
+            else:
+                self.skip()
+        self.leave(outer)
+        return code
+
+
+def read(body: bytes) -> list:
+    """Return the spans of one export request; raises Broken where it is none."""
+    spans: list = []
+    try:
+        _Wire(body).export(spans)
+    except UnicodeDecodeError:
+        raise Broken("text is not UTF-8") from None
+    return spans

@@ -1,0 +1,82 @@
+"""Who is an agent here: the routes that let one go, say goodbye for it, or give it another name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+
+from immune.departures import Departures
+from immune.web.route import Area, Route
+
+ERRORS = (400, 404, 503)
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """An agent of which nothing is known any more; with its next vital it is there again."""
+
+    agent_id: str
+
+
+class Goodbye(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The agent stops: its silence is expected until it steps again."""
+
+
+class Alias(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another name under which the agent reports from now on."""
+
+    alias: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Aliases(msgspec.Struct, frozen=True):
+    """Every alias, and the agent that it stands for."""
+
+    aliases: Mapping[str, str]
+
+
+def register(departures: Departures) -> list[Route]:
+    """The routes over `Departures`."""
+
+    async def delete(agent_id: str) -> Gone:
+        await departures.delete(agent_id)
+        return Gone(agent_id)
+
+    async def goodbye(agent_id: str, order: Goodbye) -> Gone:
+        departures.goodbye(agent_id)
+        return Gone(agent_id)
+
+    async def alias(agent_id: str, order: Alias) -> Aliases:
+        return Aliases(await departures.alias(agent_id, order.alias))
+
+    return [
+        Route(
+            "DELETE",
+            "/api/agents/{agent_id}",
+            "Forget an agent; its vitals and incidents stay",
+            Area.ORDERS,
+            Gone,
+            delete,
+            errors=ERRORS,
+        ),
+        Route(
+            "POST",
+            "/api/agents/{agent_id}/goodbye",
+            "Say that an agent stops: its silence is expected",
+            Area.ORDERS,
+            Gone,
+            goodbye,
+            order=Goodbye,
+            errors=(*ERRORS, 413, 415, 422),
+        ),
+        Route(
+            "POST",
+            "/api/agents/{agent_id}/aliases",
+            "Count the steps of another name as this agent's",
+            Area.ORDERS,
+            Aliases,
+            alias,
+            order=Alias,
+            errors=(*ERRORS, 413, 415, 422),
+        ),
+    ]

@@ -1,0 +1,193 @@
+"""The page is live, or says that it is not; what is always in sight tells the truth."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Route, expect
+
+from immune.desk import Decision
+from immune.incidents.states import State
+from immune.modes import Mode
+from tests.page.conftest import Viewer
+from tests.page.stage import Stage
+
+
+async def test_after_a_restart_the_page_comes_back_by_itself(stage: Stage, viewer: Viewer) -> None:
+    """Meanwhile it says how old it is, and takes no order; then it shows what happened."""
+    viewer.forgiven = ("Failed to load resource", "ERR_CONNECTION_REFUSED", "net::ERR")
+    case = await stage.severe("researcher-2")
+    stage.running = False
+    page = await viewer.open("queue")
+    approve = page.get_by_role("button", name="Approve this plan")
+    await expect(approve).to_be_enabled()
+    await stage.stop()
+    banner = page.locator(".banner")
+    await expect(banner).to_contain_text("The connection is lost. What you see is as of")
+    await expect(page.locator(".sign.live")).to_have_text("Not live")
+    await expect(approve).to_be_disabled()
+    await stage.start()
+    await expect(banner).to_have_count(0, timeout=15_000)
+    await expect(page.locator(".sign.live")).to_have_text("Live")
+    # a new server has a new token: the order is given all the same
+    await expect(approve).to_be_enabled()
+    await approve.click()
+    await expect(page.get_by_text("Nothing waits for you")).to_be_visible()
+    assert stage.now(case.id).state is State.HEALING
+
+
+async def test_what_is_told_while_the_page_begins_is_newer(stage: Stage, viewer: Viewer) -> None:
+    """A case that moves between the first answer and its arrival is shown as it is."""
+    case = await stage.severe("researcher-2")
+    stage.running = False
+    page = await viewer.open("queue")
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await stage.home.system.desk.reject(Decision(case.id, case.version), who="bob")
+        await page.wait_for_timeout(300)
+        await route.fulfill(response=answer)
+
+    await page.route("**/api/start", late, times=1)
+    await page.reload()
+    await expect(page.locator(".queue")).to_contain_text("Rejected: fenced until you heal")
+
+
+async def test_nothing_is_asked_again_and_again(stage: Stage, viewer: Viewer) -> None:
+    """A page that is looked at asks for nothing: the stream tells it."""
+    page = await viewer.open()
+    await page.wait_for_timeout(500)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.wait_for_timeout(2000)
+    assert asked == []
+
+
+async def test_the_mode_is_in_sight_and_can_be_set(stage: Stage, viewer: Viewer) -> None:
+    """With what it means; in observe with what would have been done."""
+    page = await viewer.open()
+    bar = page.locator(".status")
+    await expect(bar).to_contain_text("Sick agents are fenced and healed")
+    await bar.get_by_role("button", name="Enforce").click()
+    await page.get_by_label("Observe").check()
+    await page.get_by_role("button", name="Set mode").click()
+    await expect(bar).to_contain_text("Nothing is fenced or healed")
+    await expect(bar).to_contain_text("It would have quarantined 0 agents")
+    assert stage.home.system.orchestrator.modes.everywhere is Mode.OBSERVE
+    stage.chaos.inject("coder-1", "full_meltdown")
+    await expect(bar).to_contain_text("It would have quarantined 1 agent", timeout=20_000)
+    await expect(page.locator(".verdict")).to_contain_text("1 agent has left its normal")
+
+
+async def test_a_part_that_fails_is_named(stage: Stage, viewer: Viewer) -> None:
+    """Degraded is always in sight, and well again when it is."""
+    page = await viewer.open()
+    await expect(page.get_by_text("All parts work")).to_be_visible()
+    supervisor = stage.home.system.orchestrator.supervisor
+
+    async def broken() -> None:
+        raise OSError("the disk is full")
+
+    async def whole() -> None: ...
+
+    await supervisor.round("a part", broken)
+    await expect(page.get_by_text("Degraded: a part")).to_be_visible()
+    await supervisor.round("a part", whole)
+    await expect(page.get_by_text("All parts work")).to_be_visible()
+
+
+async def test_a_fleet_incident_is_acknowledged_and_accepted(stage: Stage, viewer: Viewer) -> None:
+    """Its subject, its members, and three ways to end it."""
+    stage.chaos.inject("support-3", "release")
+    page = await viewer.open()
+    sign = page.get_by_role("link", name="1 fleet incident")
+    await expect(sign).to_be_visible(timeout=20_000)
+    stage.running = False
+    await sign.click()
+    await page.locator(".fleet-case").get_by_role("link").click()
+    await expect(page.locator(".members li")).to_have_count(5)
+    await page.get_by_role("button", name="Acknowledge").click()
+    await expect(page.locator(".tag")).to_have_text("acknowledged by operator")
+    await expect(page.locator(".timeline")).to_contain_text("Acknowledged by operator")
+    await page.get_by_role("button", name="Accept as new normal").click()
+    await expect(page.locator(".badge").first).to_have_text("Dismissed")
+    assert not [c for c in stage.cases(State.OBSERVED) if c.is_fleet]
+
+
+@pytest.mark.parametrize("end", ["It is over: close", "False alarm"])
+async def test_a_fleet_incident_is_closed(stage: Stage, viewer: Viewer, end: str) -> None:
+    """By either word; it leaves the list."""
+    stage.chaos.inject("support-3", "release")
+    await stage.until(lambda: any(c.is_fleet for c in stage.cases(State.OBSERVED)))
+    stage.running = False
+    (shared,) = [c for c in stage.cases(State.OBSERVED) if c.is_fleet]
+    page = await viewer.open(f"incidents/{shared.id}")
+    await page.get_by_role("button", name=end).click()
+    await expect(page.locator(".badge").first).to_have_text("Dismissed")
+    await page.goto(f"{stage.address}/#/together")
+    await expect(page.get_by_text("Nothing is shared by many agents")).to_be_visible()
+
+
+async def test_everything_is_fenced_and_exactly_that_is_undone(
+    stage: Stage, viewer: Viewer
+) -> None:
+    """Somebody else's hold stays."""
+    stage.running = False
+    desk = stage.home.system.desk
+    await desk.quarantine("coder-1", who="bob", why="mine")
+    page = await viewer.open()
+    await page.get_by_role("button", name="Fence everything…").click()
+    dialog = page.get_by_role("dialog")
+    give = dialog.get_by_role("button", name="Fence all 15 agents")
+    await dialog.get_by_label("Reason").fill("a leak")
+    await expect(give).to_be_disabled()
+    await dialog.get_by_label("Type fence to confirm").fill("fence")
+    await give.click()
+    await expect(page.get_by_text("15 agents fenced.")).to_be_visible()
+    quarantine = stage.home.system.orchestrator.quarantine
+    assert len(quarantine.fenced_agents()) == 15
+    await page.get_by_role("button", name="Fence everything…").click()
+    await expect(dialog).to_contain_text("15 agents fenced by operator")
+    await dialog.get_by_role("button", name="Undo exactly this").click()
+    await expect(page.get_by_text("15 fences lifted")).to_be_visible()
+    assert [fence.by for fence in quarantine.standing()] == ["bob"]
+
+
+async def test_an_agent_is_infected_and_the_score_kept(stage: Stage, viewer: Viewer) -> None:
+    """In the demo alone; the scoreboard is for people's eyes."""
+    page = await viewer.open("chaos")
+    await page.get_by_label("Agent", exact=True).fill("coder-2")
+    await page.get_by_label("Infection").select_option("tool_loop")
+    await page.get_by_label("Strain").select_option("planner")
+    await page.get_by_role("button", name="Infect", exact=True).click()
+    await expect(page.get_by_text("coder-2 has tool loop (planner) now.")).to_be_visible()
+    row = page.locator(".list tbody tr", has_text="coder-2")
+    await expect(row).to_contain_text("Infinite loop", timeout=20_000)
+    await page.get_by_label("Agent", exact=True).fill("nobody")
+    await page.get_by_role("button", name="Infect", exact=True).click()
+    await expect(page.get_by_role("alert")).to_contain_text("nobody")
+
+
+async def test_shortcuts_lead_everywhere(stage: Stage, viewer: Viewer) -> None:
+    """And ? lists them."""
+    stage.running = False
+    page = await viewer.open()
+    for key, title in {"d": "Decisions", "i": "Open incidents", "m": "Healings and memory"}.items():
+        await page.keyboard.press(key)
+        await expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog")).to_contain_text("approve the case shown")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_light_and_dark_can_be_chosen(stage: Stage, viewer: Viewer) -> None:
+    """And stay chosen."""
+    stage.running = False
+    page = await viewer.open(color_scheme="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = await page.evaluate(ground)
+    await page.get_by_role("button", name="Dark").click()
+    dark = await page.evaluate(ground)
+    await page.reload()
+    await page.wait_for_selector(".agent-row")
+    assert await page.evaluate(ground) == dark != light
