@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint format lock clean
+.PHONY: help env demo test fuzz lint format lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: $(INSTALLED) ## run the demo (ARGS="--help" shows its options)
 
 test: lint ## lint, then run the tests (ARGS go to pytest)
 	$(BIN)/pytest -q -n auto $(ARGS)
+
+fuzz: $(INSTALLED) ## mutate requests against the decoders for 10 minutes (ARGS="--seconds 60")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(INSTALLED) $(MODULES) ## ruff, mypy, the import contracts and the page's types
 	$(BIN)/ruff check .

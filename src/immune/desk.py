@@ -44,6 +44,7 @@ class OperatorDesk:
         self._system = system
         self.lockdowns = Lockdowns(system)
         self.departures = system.departures
+        self.workflow = system.workflow
 
     async def approve(
         self,

@@ -107,6 +107,8 @@ class ImmuneMemory:
         self._cured_at: defaultdict[str, dict[str, float]] = defaultdict(dict)
         """agent -> cause -> when it was last cured of it, epoch seconds."""
         self._courses: dict[str, _Course] = {}
+        self._orders: dict[tuple[Cause, str, tuple[Action, ...]], list[Action]] = {}
+        """What `_least_disruption` found since the last outcome: a wave asks a thousand times."""
 
     def load(self, healings: Iterable[Healing]) -> None:
         """Take in rows of the store, in any order, as after a restart."""
@@ -129,6 +131,7 @@ class ImmuneMemory:
         if healing.key in course.keys:
             return False
         course.keys.add(healing.key)
+        self._orders.clear()
         cured, action = healing.outcome is Outcome.CURED, healing.action
         cause, pattern = healing.cause, healing.pattern
         self._causes[cause, action].count(cured)
@@ -199,7 +202,10 @@ class ImmuneMemory:
         """
         if not self.enabled:
             return sorted(actions, key=_default_place(cause))
-        ordered = self._least_disruption(cause, pattern, actions)
+        asked = cause, pattern, tuple(actions)
+        if asked not in self._orders:
+            self._orders[asked] = self._least_disruption(cause, pattern, actions)
+        ordered = list(self._orders[asked])
         bout = self._bouts.get(agent_id, {}).get((cause, pattern))
         if bout is None or bout.cured_by not in ordered or not self._recent(bout.cured_at, now):
             return ordered

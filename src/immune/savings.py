@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
+import structlog
 
 from immune.clock import Clock
 from immune.detection import BaselineLearner
 from immune.modes import Mode, Modes
 from immune.ports import AgentRow, BaselineRow, WorkflowStore
 from immune.telemetry import TelemetryCollector
+
+log = structlog.get_logger(__name__)
 
 PART_S = 10.0
 """Seconds between two parts of a round."""
@@ -59,9 +63,19 @@ class Savings:
                     self._modes.by_type[name] = mode
                 else:
                     self._modes.everywhere = mode
-        rows = await self._workflow.baselines()
-        self._learner.load([(row.agent_id, row.kind, row.blob) for row in rows])
+        self._load_baselines(await self._workflow.baselines())
         return agents
+
+    def _load_baselines(self, rows: Sequence[BaselineRow]) -> None:
+        """Take up the baselines; those that another version saved are learned anew."""
+        unreadable, reason = 0, ""
+        for row in rows:
+            try:
+                self._learner.load([(row.agent_id, row.kind, row.blob)])
+            except ValueError as error:
+                unreadable, reason = unreadable + 1, str(error)
+        if unreadable:
+            log.warning("baselines_learned_anew", streams=unreadable, reason=reason)
 
     async def save(self, *, everything: bool = False) -> None:
         """Save the next part of the round, or all of it: agents and what was learned of them."""

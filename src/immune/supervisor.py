@@ -21,6 +21,8 @@ from immune.errors import Fatal, Transient
 log = structlog.get_logger(__name__)
 
 PAUSE_MAX_S = 30.0
+WAIT_MAX_S = 1.0
+"""The longest pause where nobody is wrong: what was held up goes on soon after a store is back."""
 
 
 class TaskHealth(msgspec.Struct):
@@ -33,6 +35,8 @@ class TaskHealth(msgspec.Struct):
     """Whether it failed the last time."""
     last_error: str = ""
     last_failure_at: float | None = None
+    transient: bool = False
+    """Whether the last failure was one of those that end by themselves."""
 
 
 class Supervisor:
@@ -60,6 +64,7 @@ class Supervisor:
         health.failing = True
         health.last_error = text
         health.last_failure_at = self._clock.time()
+        health.transient = isinstance(error, Transient)
         if news and isinstance(error, Transient):
             log.error("fails", task=name, failures=health.failures, reason=text)
         elif news:
@@ -117,7 +122,8 @@ class Supervisor:
             if well:
                 pause_s = 0.0
             else:
-                pause_s = min(max(0.1, 2 * pause_s), PAUSE_MAX_S)
+                most_s = WAIT_MAX_S if self.health[name].transient else PAUSE_MAX_S
+                pause_s = min(max(0.1, 2 * pause_s), most_s)
                 await self._clock.sleep(pause_s)
 
     async def stop(self) -> None:

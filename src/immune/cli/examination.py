@@ -217,6 +217,16 @@ def _spans(seen: Seen) -> Iterator[Finding]:
         yield Finding(Level.OK, "spans", "none was lost on the way to a vital")
 
 
+def _retired(seen: Seen) -> Iterator[Finding]:
+    too_many = seen.intake.retired.get("too many", 0)
+    if too_many:
+        said = f"{too_many:,} agents were forgotten to make room for new ones"
+        todo = "an exporter makes up ids, or intake.agents_max is too small for the fleet"
+        yield Finding(Level.WARN, "room", said, todo)
+    else:
+        yield Finding(Level.OK, "room", "no agent was forgotten for want of room")
+
+
 def _brake(seen: Seen) -> Iterator[Finding]:
     brake = seen.status.brake
     if brake.holding:
@@ -256,6 +266,7 @@ CHECKS: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
     _scoring,
     _refused,
     _spans,
+    _retired,
     _brake,
     _people,
 )

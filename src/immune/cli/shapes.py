@@ -195,6 +195,7 @@ class IntakeCounts(msgspec.Struct):
     refused: dict[str, int]
     rejected: dict[str, int]
     unmapped: dict[str, int]
+    retired: dict[str, int] = {}
 
 
 class Quarantined(msgspec.Struct):

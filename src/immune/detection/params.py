@@ -58,15 +58,15 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     """Ceiling of the estimated autocorrelation φ; at 1 a shift would be explained away."""
     ar_shrink: float = 30.0
     """Observations that the prior of φ is worth."""
-    ar_prior: float = 0.25
+    ar_prior: float = 0.3
     """φ that is assumed before any is learned: agents' latencies often hang together, and to take
     that for a shift makes false alarms in young baselines (measured)."""
     ar_prior_rare: float = 0.1
     """The same for retries and errors."""
     kappa_min: float = 0.05
     """Standard deviations of slack, at least: what no learned mean is ever sure of."""
-    kappa_young: float = 2.2
-    """κ is at least kappa_young/√n: 2.2 standard errors of the learned mean. With 1.5 one young
+    kappa_young: float = 2.5
+    """κ is at least kappa_young/√n: 2.5 standard errors of the learned mean. With 1.5 one young
     baseline in a few hundred is far enough off to accuse its own agent (measured)."""
     drift: float = 0.035
     """And at least this many log units: what a daily cycle from 1/1.5 to 1.5 moves within the

@@ -30,6 +30,7 @@ from immune.web.guard import Guard, guarded_send
 from immune.web.ingest import VITALS_TYPES, VitalsIngest, VitalsTaken
 from immune.web.losses import IntakeView, Losses
 from immune.web.metrics import MetricsIngest
+from immune.web.once import Once
 from immune.web.openapi import document
 from immune.web.orders import orders
 from immune.web.page import Page
@@ -100,7 +101,7 @@ class WebDashboard:
             _intake(losses),
             self._openapi(),
         ]
-        self.rest = rest(self.routes, views)
+        self.rest = rest(self.routes, views, Once(desk.workflow))
         self._openapi_document = document(self.routes, __version__)
         self._leaving = False
 

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from immune.errors import IllegalEvent, ImmuneError, NotFound, StaleVersion, TooLarge
 from immune.incidents.incident import Incident
 from immune.views import Views
+from immune.web.once import Once
 from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of, unexpected
 from immune.web.refusals import WrongMethod
 from immune.web.route import AgentIdConverter, Route, SegmentConverter, bind
@@ -22,7 +23,7 @@ ORDER_MAX_BYTES = 1024 * 1024
 """Largest body of an order: a bulk order of some 10,000 incidents."""
 
 
-def rest(routes: list[Route], views: Views) -> Quart:
+def rest(routes: list[Route], views: Views, once: Once) -> Quart:
     """The Quart application that answers `routes`."""
     app = Quart("immune.web", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = ORDER_MAX_BYTES
@@ -32,7 +33,7 @@ def rest(routes: list[Route], views: Views) -> Quart:
     app.url_map.converters["segment"] = SegmentConverter
     for route in routes:
         if route.handler is not None:
-            bind(app, route)
+            bind(app, route, once)
 
     async def refused(error: ImmuneError) -> Response:
         current = None

@@ -24,6 +24,8 @@ from werkzeug.routing import BaseConverter
 from immune.errors import InvalidInput
 from immune.web.asgi import Scope
 from immune.web.guard import require_json
+from immune.web.once import HEADER as KEY_HEADER
+from immune.web.once import Once
 from immune.web.problem import invalid
 
 Handler = Callable[..., Awaitable[object]]
@@ -92,22 +94,33 @@ class AgentIdConverter(SegmentConverter):
     weight = 200
 
 
-def bind(app: Quart, route: Route) -> None:
-    """Make Quart answer `route`."""
+def bind(app: Quart, route: Route, once: Once) -> None:
+    """Make Quart answer `route`; an order with a key of its own is carried out `once`."""
     handler = route.handler
     assert handler is not None, f"{route.path} has no handler"
-    under_way: set[asyncio.Future[object]] = set()
+    under_way: set[asyncio.Future[bytes]] = set()
 
     async def view(**parts: Any) -> Response:
         if route.query is not None:
             parts["query"] = read_query(request.args, route.query)
         if route.order is not None:
             parts["order"] = await read_order(route.order)
+
+        async def carried_out() -> bytes:
+            return msgspec.json.encode(await handler(**parts))
+
+        key = request.headers.get(KEY_HEADER) if route.area is Area.ORDERS else None
+        if key:
+            order = await request.get_data(as_text=False)
+            said = b"\n".join([route.method.encode(), request.path.encode(), order])
+            answering = once.answer(key, said, carried_out)
+        else:
+            answering = carried_out()
         # Quart cancels us when the client goes away: an order that has begun is carried out
-        work = asyncio.ensure_future(handler(**parts))
+        work = asyncio.ensure_future(answering)
         under_way.add(work)
         work.add_done_callback(under_way.discard)
-        body = msgspec.json.encode(await asyncio.shield(work))
+        body = await asyncio.shield(work)
         response = Response(body, status=route.status, content_type=route.return_type)
         if route.packed and "gzip" in request.headers.get("accept-encoding", ""):
             response.set_data(gzip.compress(body, 5))

@@ -1,0 +1,29 @@
+"""What was learned comes back, and what can't be read is learned anew."""
+
+from __future__ import annotations
+
+import msgspec
+from structlog.testing import capture_logs
+
+from immune.clock import ManualClock
+from immune.testing import MemoryWorkflow
+from tests.drivers.test_departures import built, step
+
+
+async def test_a_baseline_of_another_version_is_learned_anew() -> None:
+    """An upgrade starts, says what it could not read, and keeps the rest."""
+    clock, workflow = ManualClock(), MemoryWorkflow("r")
+    await workflow.open()
+    first = await built(clock, workflow)
+    for _ in range(20):
+        await step(first, "a", "b")
+    await first.orchestrator.stop()
+    rows = {row.agent_id: row for row in await workflow.baselines()}
+    await workflow.put_baselines([msgspec.structs.replace(rows["b"], blob=b"of long ago")])
+
+    with capture_logs() as logs:
+        second = await built(clock, workflow)
+    assert (await second.views.agent("a")).baselines
+    assert not (await second.views.agent("b")).baselines
+    (warning,) = [line for line in logs if line["event"] == "baselines_learned_anew"]
+    assert warning["streams"] == 1
