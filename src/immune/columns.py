@@ -41,7 +41,7 @@ class Interner:
     """
 
     def __init__(self, strings: Iterable[str] = (), limit: int | None = None) -> None:
-        self._codes: dict[str, int] = {"": 0}
+        self._codes: dict[str | None, int] = {"": 0, None: 0}
         self._strings: list[str] = [""]
         self._limit = limit
         self._free: list[int] = []

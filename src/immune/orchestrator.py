@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 SWEEP_S = 1.0
 HOUSEKEEPING_S = 60.0
-GATHER_S = 0.02
+GATHER_S = 0.05
 """Seconds that arrivals are gathered before they are scored: a batch of a few vitals costs nearly
 as much as one of a few hundred."""
 AWAY_S = 10.0

@@ -32,6 +32,9 @@ LANES = 64
 What comes of so many calls is written together, so a wave of a thousand fences waits for few
 commits."""
 
+REFILL = 16
+"""Lanes that wait for a free place when more is read: a wave would be read anew with each wish."""
+
 PAGE = 500
 """Wishes read at once."""
 
@@ -103,7 +106,7 @@ class OutboxRelay:
         now = self._clock.time()
         while self._retries and self._retries[0] <= now:
             heapq.heappop(self._retries)
-        if len(self._backlog) < LANES:
+        if len(self._backlog) < REFILL:
             self._backlog |= await self._waiting(now)
         self._fill()
 

@@ -52,7 +52,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     raw_hours: float = 24.0
     """How long raw vitals are kept, hours."""
     raw_bytes: int = 4 * 1024**3
-    """How large the telemetry file may grow before the oldest raw vitals go, bytes."""
+    """How much of the telemetry file raw vitals may take before the oldest go, bytes; what they
+    took is given back to the disk."""
     rollup_days: float = 30.0
     """How long one-minute sums are kept, days."""
     checkpoint_s: float = 60.0

@@ -58,7 +58,9 @@ def _incident(state: str) -> dict[str, Any]:
     return {"id": "inc-1", "subject": subject, "state": state, "version": 1, "opened_at": 1.0}
 
 
-NOTHING: dict[str, dict[str, int]] = {"refused": {}, "rejected": {}, "unmapped": {}}
+NOTHING: dict[str, dict[str, int]] = {
+    "refused": {}, "rejected": {}, "unmapped": {}, "retired": {}
+}  # fmt: skip
 
 
 def _script(
@@ -102,6 +104,7 @@ HOLDS = {"fenced": 5, "active": 9, "room": 0, "share": 0.3, "holding": "5 of 9 a
         ({"late": 20}, {}, [], {}, "scoring", "warn", "intake.order_s"),
         ({}, {}, [], {"refused": {"at is old": 7}}, "refused", "warn", "7 at is old"),
         ({}, {}, [], {"rejected": {"no trace_id": 2}}, "refused", "warn", "2 no trace_id"),
+        ({}, {}, [], {"retired": {"too many": 9}}, "room", "warn", "9 agents were forgotten"),
         ({}, {}, [], {"unmapped": {"no_identity": 4}}, "spans", "warn", "4 no agent's id"),
         ({"brake": HOLDS}, {}, [], {}, "brake", "fail", "it holds: 5 of 9 are fenced"),
         ({}, {}, [_incident("exhausted")], {}, "people", "warn", "1 exhausted"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 from structlog.testing import capture_logs
+from tests.drivers.test_departures import built, step
 
 from immune.clock import ManualClock
 from immune.testing import MemoryWorkflow
-from tests.drivers.test_departures import built, step
 
 
 async def test_a_baseline_of_another_version_is_learned_anew() -> None:

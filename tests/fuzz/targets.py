@@ -23,6 +23,7 @@ from immune.intake.otlp.assemble import TraceAssembler
 from immune.intake.otlp.decode import JSON, PROTOBUF, decode_traces
 from immune.intake.otlp.measures import Measures
 from immune.intake.otlp.points import decode_metrics
+from immune.intake.otlp.span import RawSpan
 from immune.intake.salt import Salt
 from immune.intake.vitals_json import decode
 from tests.intake.test_measures import NAMES as METRICS
@@ -63,7 +64,11 @@ def traces_protobuf(body: bytes) -> None:
     except DecodeError:
         export = None
     if export is not None and export.SerializeToString() == body:
-        assert list(from_protobuf.read(body)) == list(from_protobuf.read_by_library(body))
+        ours: list[RawSpan] = []
+        theirs: list[RawSpan] = []
+        from_protobuf.read(body, ours.append)
+        from_protobuf.read_by_library(body, theirs.append)
+        assert ours == theirs
     _traces(body, PROTOBUF)
 
 

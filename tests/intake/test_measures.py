@@ -146,7 +146,7 @@ def test_what_was_not_stored_is_measured_again() -> None:
     ],
 )
 def test_three_generations_of_names_say_the_same(
-    kind: str, duration: str, tokens: Sequence[tuple[str, int | None, dict[str, str]]]
+    kind: str, duration: str, tokens: Sequence[tuple[str, int | None, dict[str, Any]]]
 ) -> None:
     """A counter has no count of its own: its calls are those of the duration."""
     metrics = [metric(duration, 4, 2.0, kind=kind)] + [

@@ -47,6 +47,13 @@ async def put(store: SqliteTelemetry, *vitals: Vital) -> None:
     await store.append(from_vitals(vitals, store._names))
 
 
+def size(path: Path) -> int:
+    """Bytes of the file, once what is in its log has been moved there."""
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    return path.stat().st_size
+
+
 def rows(path: Path, table: str) -> int:
     with closing(sqlite3.connect(path)) as file:
         return int(file.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
@@ -181,6 +188,25 @@ async def test_the_oldest_go_early_when_the_file_is_full(path: Path) -> None:
                 " + (SELECT total(length(body)) FROM chunks)"
             ).fetchone()
         assert counted == real <= 20_000
+
+
+async def test_a_file_beyond_its_limit_shrinks_while_it_is_in_use(path: Path) -> None:
+    """Slice by slice, with appends in between; a good part of what is left stays free for them."""
+    async with opened(path) as store:
+        for i in range(60):
+            await put(store, *(vital(NOW + i + n / 100, f"agent-{n}") for n in range(100)))
+        await store.sweep(NOW + 1000)
+        full = size(path)
+        store._retention = TelemetryRetention(raw_bytes_max=50_000, slice_pages=10)
+        sizes = [full]
+        for i in range(200):
+            await put(store, vital(NOW + 1000 + i))
+            await store.sweep(NOW + 1000 + i)
+            sizes.append(size(path))
+        assert sizes[-1] < full / 3
+        assert len(set(sizes)) > 3
+        assert len(await store.read("agent-1", since=NOW + 1000)) == 200
+        assert sum(r.steps for r in await store.rollups("agent-3")) == 60
 
 
 async def test_appends_wait_for_no_sweep_but_its_slice(path: Path) -> None:

@@ -381,6 +381,16 @@ async def test_agents_and_baselines_are_replaced_by_key(store: WorkflowStore) ->
     await store.put_baselines([])
 
 
+async def test_of_forgotten_agents_neither_row_nor_baseline_is_left(store: WorkflowStore) -> None:
+    """Others keep theirs; forgetting nobody, or somebody unknown, is no fault."""
+    await store.put_agents([AgentRow("a"), AgentRow("b")])
+    await store.put_baselines([BaselineRow(name, Kind.RUN, 1.0, b"x") for name in ("a", "b")])
+    await store.drop_agents([])
+    await store.drop_agents(["a", *(f"unknown-{i}" for i in range(1200))])
+    assert await store.agents() == [AgentRow("b")]
+    assert await store.baselines() == [BaselineRow("b", Kind.RUN, 1.0, b"x")]
+
+
 async def test_settings_are_kept(store: WorkflowStore) -> None:
     """What a person set last holds."""
     await store.put_setting("mode", "ask")
@@ -409,3 +419,24 @@ async def test_units_do_not_nest(store: WorkflowStore) -> None:
     async with store.unit():
         with pytest.raises(RuntimeError, match="within a unit"):
             await store.unit().__aenter__()
+
+
+async def test_a_refused_unit_takes_no_other_with_it(store: WorkflowStore) -> None:
+    """Of many at once each is written or refused by itself, with all that is in it."""
+
+    async def one(number: int, agent: str) -> None:
+        async with store.unit() as unit:
+            await unit.save_incident(c.incident(number, agent=agent), 0)
+            await unit.put_fence(c.fence(f"f-{number}"))
+            await unit.add_effects([c.push(f"k-{number}")], NOW)
+
+    agents = [f"agent-{number // 2}" for number in range(20)]  # every second one has a case
+    outcomes = await asyncio.gather(
+        *(one(number, agent) for number, agent in enumerate(agents)), return_exceptions=True
+    )
+    assert [outcome is None for outcome in outcomes] == [True, False] * 10
+    assert {type(outcome) for outcome in outcomes[1::2]} == {IllegalEvent}
+    written = {str(number) for number in range(0, 20, 2)}
+    assert {i.id.removeprefix("inc-") for i in await store.incidents()} == written
+    assert {f.id.removeprefix("f-") for f in await store.fences()} == written
+    assert {r.effect.key.removeprefix("k-") for r in await store.due_effects(NOW)} == written

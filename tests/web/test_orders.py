@@ -177,7 +177,7 @@ async def test_an_order_is_carried_out_though_the_client_has_gone(site: Site) ->
 
     async def send(message: object) -> None: ...
 
-    async with casework._writing:  # somebody else is writing just now
+    async with casework._turn(case.agent_id):  # somebody else decides about it just now
         await site.dashboard(scope, receive, send)
         assert casework.get(case.id).state is State.AWAITING_APPROVAL
     for _ in range(10):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +46,9 @@ _IDS = ("step_id", "session_id", "trace_id")
 _fields = attrgetter(
     *("agent_id", "at", "kind", "token_count", "tools", "calls"), *_LABELS, *_FACTS, *_IDS
 )
-_KIND_CODES = {None: KIND_CODE[Kind.RUN], **KIND_CODE}
+_KIND_CODES: dict[Kind | None, int] = {None: KIND_CODE[Kind.RUN]} | dict(KIND_CODE.items())
 
-_Column = tuple[object, ...]
+_Column = tuple[Any, ...]
 
 
 def columns_of(

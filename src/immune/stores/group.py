@@ -89,7 +89,7 @@ class _Known:
         i = s.incidents
         rows = connection.execute(
             sa.select(i.c.id, i.c.version).where(
-                i.c.run_id == run_id, i.c.id.in_({incident.id for incident in incidents})
+                i.c.run_id == run_id, i.c.id.in_(_padded({incident.id for incident in incidents}))
             )
         )
         self.stored = {row.id: row.version for row in rows}
@@ -97,7 +97,7 @@ class _Known:
             sa.select(i.c.id, i.c.subject_kind, i.c.subject_name).where(
                 i.c.run_id == run_id,
                 i.c.subject_kind.in_({incident.subject.kind for incident in incidents}),
-                i.c.subject_name.in_({incident.subject.name for incident in incidents}),
+                i.c.subject_name.in_(_padded({incident.subject.name for incident in incidents})),
                 i.c.is_open.is_(sa.true()),
             )
         )
@@ -125,6 +125,12 @@ class _Known:
         self.written |= written
         self._open |= opened
         return None
+
+
+def _padded(names: set[str]) -> list[str]:
+    """The names in a list whose length is a power of two: a server prepares each length anew."""
+    known = list(names)
+    return known + known[:1] * ((1 << (len(known) - 1).bit_length()) - len(known))
 
 
 def _row(incident: Incident) -> Row:

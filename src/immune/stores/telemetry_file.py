@@ -50,6 +50,8 @@ INSERT INTO totals VALUES (0, 0);
 """
 
 _PRAGMAS = (
+    # pages that retention frees can be given back a few at a time; set before a file has any table
+    "auto_vacuum=INCREMENTAL",
     "busy_timeout=5000",
     "journal_mode=WAL",
     # a commit is in the operating system's hands: it survives SIGKILL, and not every power cut

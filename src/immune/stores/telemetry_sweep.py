@@ -1,7 +1,8 @@
 """What is done to the telemetry file in the background, a bounded slice at a time.
 
 Batches that have settled are sorted by agent into chunks, so that reading one agent's day reads
-only that agent's rows, and their minutes are added up. Then the oldest chunks and minutes go. This
+only that agent's rows, and their minutes are added up. Then the oldest chunks and minutes go, and
+the file gives back what it no longer needs. This
 is housekeeping of the whole file: an earlier run's rows grow old and go as well.
 """
 
@@ -40,6 +41,8 @@ class TelemetryRetention(msgspec.Struct, frozen=True, kw_only=True):
     slice_chunks: int = 10_000
     """Chunks and sums removed in one slice, for the same reason as `slice_rows`: a slice sorted
     may make one of every five rows, and as many must go as come."""
+    slice_pages: int = 2_000
+    """Free pages of 4 KB given back to the disk in one slice, for the same reason."""
     slices: int = 20
     """Slices in one sweep at most, with appends in between."""
 
@@ -58,7 +61,8 @@ def sweep_slice(db: sqlite3.Connection, retention: TelemetryRetention, now: floa
     did_sort = _sort(db, retention, now)
     removed = _drop_chunks(db, retention, now - retention.raw_s)
     did_drop = _drop_rollups(db, retention, now - retention.rollup_s)
-    return Swept(removed, did_sort or removed > 0 or did_drop)
+    did_shrink = _shrink(db, retention)
+    return Swept(removed, did_sort or removed > 0 or did_drop or did_shrink)
 
 
 def _sort(db: sqlite3.Connection, retention: TelemetryRetention, now: float) -> bool:
@@ -160,6 +164,21 @@ def _drop_rollups(db: sqlite3.Connection, retention: TelemetryRetention, before:
     if last:
         db.execute("DELETE FROM rollups WHERE id <= ?", (last,))
     return last > 0
+
+
+def _shrink(db: sqlite3.Connection, retention: TelemetryRetention) -> bool:
+    """Give pages back that are not needed again soon; return whether more than a slice is left.
+
+    An eighth of the file stays free: what comes within the next hours of a day goes there.
+    """
+    (free,), (pages,) = (
+        db.execute(f"PRAGMA {pragma}").fetchone() for pragma in ("freelist_count", "page_count")
+    )
+    spare = int(min(free - pages // 8, retention.slice_pages))
+    if spare <= 0:
+        return False
+    db.execute(f"PRAGMA incremental_vacuum({spare})").fetchall()  # a page a row
+    return spare == retention.slice_pages
 
 
 def _raw_bytes(db: sqlite3.Connection) -> int:

@@ -111,8 +111,7 @@ def bind(app: Quart, route: Route, once: Once) -> None:
 
         key = request.headers.get(KEY_HEADER) if route.area is Area.ORDERS else None
         if key:
-            order = await request.get_data(as_text=False)
-            said = b"\n".join([route.method.encode(), request.path.encode(), order])
+            said = f"{route.method} {request.path}\n".encode() + await request.body
             answering = once.answer(key, said, carried_out)
         else:
             answering = carried_out()

@@ -12,7 +12,7 @@ from immune.intake.otlp import names
 from immune.vitals import ID_LENGTH_MAX
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The facts of a span, None where it tells none. Which attributes tell them: `names`."""
 
     immune_id: str | None = None
@@ -40,8 +40,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A number of it was negative, infinite or none at all, and is missing here."""
 
 
-_Plan = tuple[tuple[str, bool, tuple[str, ...]], ...]
-"""Fields, whether each is a number, and the names that may fill it, the first to count first."""
+_NUMBER, _TEXT, _NAME, _PROVIDER = range(4)
+"""Which values may fill a field."""
+
+_Plan = tuple[tuple[str, int, tuple[str, ...]], ...]
+"""Fields, what may fill each, and the names that may, the first to count first."""
 
 _PLANS: dict[tuple[str, ...], _Plan] = {}
 """By the names that a span has: an instrumentation sends the same ones again and again."""
@@ -51,11 +54,11 @@ _PLANS_MAX = 4096
 def _plan(present: tuple[str, ...]) -> _Plan:
     if len(_PLANS) >= _PLANS_MAX:
         _PLANS.clear()
-    found: list[tuple[str, bool, tuple[str, ...]]] = []
-    for table, is_number in ((names.TEXT_FACTS, False), (names.NUMBER_FACTS, True)):
+    found: list[tuple[str, int, tuple[str, ...]]] = []
+    for table in (names.TEXT_FACTS, names.NUMBER_FACTS):
         for field, row in table.items():
             if there := tuple(name for name in row if name in present):
-                found.append((field, is_number, there))
+                found.append((field, _filling(field), there))
     plan = _PLANS[present] = tuple(found)
     return plan
 
@@ -66,6 +69,14 @@ _IDENTITY = frozenset({"immune_id", "agent_id", "agent_name", "agent_node"})
 _IDENTITY_LENGTH_MAX = 1024
 
 
+def _filling(field: str) -> int:
+    if field in names.NUMBER_FACTS:
+        return _NUMBER
+    if field == "provider":
+        return _PROVIDER
+    return _NAME if field in _IDENTITY else _TEXT
+
+
 def facts_of(wanted: Mapping[str, object]) -> Facts:
     """Return the facts that these attributes tell.
 
@@ -73,27 +84,28 @@ def facts_of(wanted: Mapping[str, object]) -> Facts:
     """
     found: dict[str, Any] = {}
     present = tuple(wanted)
-    for field, is_number, candidates in _PLANS.get(present) or _plan(present):
+    for field, filling, candidates in _PLANS.get(present) or _plan(present):
         for name in candidates:
             value = wanted[name]
-            if is_number:
+            if filling == _NUMBER:
                 if type(value) is int or type(value) is float:
                     if 0 <= value < math.inf:
                         found[field] = float(value)
                         break
                     found["odd"] = True
-            elif type(value) is str and _is_fact(field, value):
+            elif type(value) is not str or not value:
+                continue
+            elif filling == _NAME:
                 found[field] = value[:_IDENTITY_LENGTH_MAX]
                 break
+            elif (
+                len(value) <= ID_LENGTH_MAX
+                and value.isprintable()
+                and (filling == _TEXT or value not in names.NO_PROVIDERS)
+            ):
+                found[field] = value
+                break
     return Facts(**found)
-
-
-def _is_fact(field: str, text: str) -> bool:
-    if field in _IDENTITY:
-        return bool(text)
-    if field == "provider" and text in names.NO_PROVIDERS:
-        return False
-    return clean(text) is not None
 
 
 def clean(text: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import msgspec
 
@@ -88,8 +88,8 @@ _export = msgspec.json.Decoder(_Export)
 _STATUS_CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 
 
-def read(body: bytes) -> Iterator[RawSpan]:
-    """Yield the spans of one export request; raises InvalidInput where it is none."""
+def read(body: bytes, take: Callable[[RawSpan], None]) -> None:
+    """Hand each span of an export request to `take`; raises InvalidInput where it is none."""
     try:
         export = _export.decode(body)
     except RecursionError:
@@ -102,7 +102,7 @@ def read(body: bytes) -> Iterator[RawSpan]:
         for scope_spans in resource_spans.scope_spans or ():
             scope = (scope_spans.scope and scope_spans.scope.name) or ""
             for span in scope_spans.spans or ():
-                yield _raw(span, resource, scope)
+                take(_raw(span, resource, scope))
 
 
 def _raw(span: _Span, resource: Resource, scope: str) -> RawSpan:

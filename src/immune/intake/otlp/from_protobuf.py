@@ -6,7 +6,7 @@ five times as long and gives the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -15,23 +15,23 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from immune.errors import InvalidInput
 from immune.intake.otlp import names
-from immune.intake.otlp.nested import plain
+from immune.intake.otlp.nested import Broken, plain
 from immune.intake.otlp.span import RawSpan, Resource, resource_of
 
-_Read = Callable[[bytes], Iterable[RawSpan]]
+Take = Callable[[RawSpan], None]
 
 
-def read_by_library(body: bytes) -> Iterator[RawSpan]:
-    """Yield the spans of one export request; raises DecodeError where it is none."""
+def read_by_library(body: bytes, take: Take) -> None:
+    """Hand each span of an export request to `take`; raises DecodeError where it is none."""
     for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
         attributes = resource_spans.resource.attributes
         resource = resource_of(_plain_all(attributes, names.RESOURCE_NAMES))
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
-                yield _raw(span, resource, scope_spans.scope.name)
+                take(_raw(span, resource, scope_spans.scope.name))
 
 
-_read: _Read = read_by_library
+_read: Callable[[bytes, Take], None] = read_by_library
 try:
     from immune.intake.otlp import wire
 except ModuleNotFoundError:
@@ -42,11 +42,14 @@ else:
     _read = wire.read
 
 
-def read(body: bytes) -> Iterable[RawSpan]:
-    """Return the spans of one export request; raises InvalidInput where it is none."""
+def read(body: bytes, take: Take) -> None:
+    """Hand each span of an export request to `take`; raises InvalidInput where it is none.
+
+    What was handed over by then is to be dropped.
+    """
     try:
-        return list(_read(body))
-    except (DecodeError, ValueError):  # broken, or nested deeper than protobuf's own limit of 100
+        _read(body, take)
+    except (DecodeError, Broken):  # broken, or nested deeper than protobuf's own limit of 100
         raise InvalidInput("body", "is no OTLP protobuf of traces") from None
 
 

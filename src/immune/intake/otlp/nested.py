@@ -8,12 +8,16 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 
+class Broken(Exception):
+    """The bytes are no message of their kind."""
+
+
 def nested_value(data: bytes) -> object:
-    """Return the value whose message `data` is; raises ValueError where it is none."""
+    """Return the value whose message `data` is; raises Broken where it is none."""
     try:
         return plain(AnyValue.FromString(data))
     except DecodeError:  # broken, or nested deeper than protobuf's own limit of 100
-        raise ValueError("a value is broken or nested too deep") from None
+        raise Broken("a value is broken or nested too deep") from None
 
 
 def plain(value: AnyValue) -> object:

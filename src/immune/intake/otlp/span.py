@@ -22,7 +22,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts = Facts()
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+class Span(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A finished span, as it also lies in the journal. Ids are lower-case hex; times are
     nanoseconds since the epoch."""
 
@@ -105,20 +105,20 @@ def span_of(raw: RawSpan, salt: Salt) -> Span:
         instructions = content.instructions(wanted)
         prompt_hash = salt.label(instructions) if instructions else None
     remote = raw.flags & _HAS_IS_REMOTE and raw.flags & _IS_REMOTE
-    return Span(
-        trace_id=raw.trace_id,
-        span_id=raw.span_id,
-        parent_id=raw.parent_id or None,
-        parent_remote=bool(raw.parent_id and remote),
-        name=raw.name[:_NAME_LENGTH_MAX],
-        role=role,
-        start_ns=raw.start_ns,
-        end_ns=raw.end_ns,
-        status_error=raw.status_code == _STATUS_ERROR,
-        facts=facts_of(wanted),
-        resource=raw.resource,
-        scope=raw.scope[:_NAME_LENGTH_MAX],
-        args_hash=args_hash,
-        result_hash=result_hash,
-        prompt_hash=prompt_hash,
+    return Span(  # by position: this is done for every span there is
+        raw.trace_id,
+        raw.span_id,
+        raw.parent_id or None,
+        bool(raw.parent_id and remote),
+        raw.name[:_NAME_LENGTH_MAX],
+        role,
+        raw.start_ns,
+        raw.end_ns,
+        raw.status_code == _STATUS_ERROR,
+        facts_of(wanted),
+        raw.resource,
+        raw.scope[:_NAME_LENGTH_MAX],
+        args_hash,
+        result_hash,
+        prompt_hash,
     )

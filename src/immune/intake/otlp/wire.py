@@ -13,10 +13,10 @@ it is read.
 import cython
 from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
 from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
-from cython.cimports.libc.string import memcpy
+from cython.cimports.libc.string import memcmp, memcpy
 
 from immune.intake.otlp import names
-from immune.intake.otlp.nested import nested_value
+from immune.intake.otlp.nested import Broken, nested_value
 from immune.intake.otlp.span import RawSpan, resource_of
 
 _WANTED = {name.encode(): name for name in names.WANTED}
@@ -28,10 +28,7 @@ VARINT = cython.declare(cython.int, 0)
 FIXED64 = cython.declare(cython.int, 1)
 BYTES = cython.declare(cython.int, 2)
 FIXED32 = cython.declare(cython.int, 5)
-
-
-class Broken(ValueError):
-    """The bytes are no message of this kind."""
+PLACES_MAX = cython.declare(cython.int, 128)
 
 
 @cython.cclass
@@ -45,6 +42,10 @@ class _Wire:
     field: cython.int
     kind: cython.int
     speaks: cython.bint
+    place: cython.Py_ssize_t
+    keys: list
+    names: list
+    speak: list
 
     def __cinit__(self, body: bytes):
         self.body = body
@@ -54,6 +55,12 @@ class _Wire:
         self.field = 0
         self.kind = 0
         self.speaks = False
+        # The attributes of the span before, by place: an instrumentation writes the same ones in
+        # the same order, so that most keys are known without being looked up.
+        self.place = 0
+        self.keys = []
+        self.names = []
+        self.speak = []
 
     @cython.cfunc
     @cython.exceptval(check=True)
@@ -172,13 +179,9 @@ class _Wire:
         outer: cython.Py_ssize_t = self.enter()
         value_at: cython.Py_ssize_t = -1
         name: str = None
-        key: bytes
         while self.next():
             if self.field == 1 and self.kind == BYTES:
-                key = self.taken()
-                name = wanted.get(key)
-                if not self.speaks and key.startswith(_PREFIXES):
-                    self.speaks = True
+                name = self.key() if wanted is _WANTED else wanted.get(self.taken())
             elif self.field == 2 and self.kind == BYTES:
                 value_at = self.at
                 self.skip()
@@ -191,6 +194,33 @@ class _Wire:
                 self.at = value_at
                 into[name] = self.value()
         return self.leave(outer)
+
+    @cython.cfunc
+    def key(self) -> str:
+        """The name that a span's attribute is wanted by, None where it is not."""
+        stop: cython.Py_ssize_t = self.stop()
+        at: cython.p_const_char = cython.cast(cython.p_const_char, self.byte + self.at)
+        size: cython.Py_ssize_t = stop - self.at
+        place: cython.Py_ssize_t = self.place
+        before: bytes
+        self.at = stop
+        self.place += 1
+        if place < len(self.keys):
+            before = self.keys[place]
+            if len(before) == size and memcmp(cython.cast(cython.p_char, before), at, size) == 0:
+                self.speaks = self.speaks or cython.cast(cython.bint, self.speak[place])
+                return self.names[place]
+        key: bytes = PyBytes_FromStringAndSize(at, size)
+        name: str = _WANTED.get(key)
+        speaks: cython.bint = key.startswith(_PREFIXES)
+        self.speaks = self.speaks or speaks
+        if place < len(self.keys):
+            self.keys[place], self.names[place], self.speak[place] = key, name, speaks
+        elif place < PLACES_MAX:
+            self.keys.append(key)
+            self.names.append(name)
+            self.speak.append(speaks)
+        return name
 
     @cython.cfunc
     def value(self) -> object:
@@ -222,17 +252,17 @@ class _Wire:
 
     @cython.cfunc
     @cython.exceptval(-1)
-    def export(self, spans: list) -> cython.int:
+    def export(self, take: object) -> cython.int:
         while self.next():
             if self.field == 1 and self.kind == BYTES:
-                self.resource_spans(spans)
+                self.resource_spans(take)
             else:
                 self.skip()
         return 0
 
     @cython.cfunc
     @cython.exceptval(-1)
-    def resource_spans(self, spans: list) -> cython.int:
+    def resource_spans(self, take: object) -> cython.int:
         outer: cython.Py_ssize_t = self.enter()
         start: cython.Py_ssize_t = self.at
         told: dict = {}
@@ -245,7 +275,7 @@ class _Wire:
         self.at = start
         while self.next():
             if self.field == 2 and self.kind == BYTES:
-                self.scope_spans(resource, spans)
+                self.scope_spans(resource, take)
             else:
                 self.skip()
         return self.leave(outer)
@@ -263,7 +293,7 @@ class _Wire:
 
     @cython.cfunc
     @cython.exceptval(-1)
-    def scope_spans(self, resource: object, spans: list) -> cython.int:
+    def scope_spans(self, resource: object, take: object) -> cython.int:
         outer: cython.Py_ssize_t = self.enter()
         start: cython.Py_ssize_t = self.at
         around: cython.Py_ssize_t
@@ -282,7 +312,7 @@ class _Wire:
         self.at = start
         while self.next():
             if self.field == 2 and self.kind == BYTES:
-                spans.append(self.span(resource, scope))
+                take(self.span(resource, scope))
             else:
                 self.skip()
         return self.leave(outer)
@@ -301,6 +331,7 @@ class _Wire:
         wanted: dict = {}
         of_events: dict = {}
         self.speaks = False
+        self.place = 0
         while self.next():
             if self.field == 9 and self.kind == BYTES:
                 self.attribute(_WANTED, wanted)
@@ -369,11 +400,9 @@ class _Wire:
         return code
 
 
-def read(body: bytes) -> list:
-    """Return the spans of one export request; raises Broken where it is none."""
-    spans: list = []
+def read(body: bytes, take: object) -> None:
+    """Hand each span of an export request to `take`; raises Broken where it is none."""
     try:
-        _Wire(body).export(spans)
+        _Wire(body).export(take)
     except UnicodeDecodeError:
         raise Broken("text is not UTF-8") from None
-    return spans
