@@ -23,7 +23,7 @@ from immune.ports import WorkflowStore
 from immune.quarantine import QuarantineController
 from immune.settings import IntakeSettings
 from immune.telemetry import TelemetryCollector
-from immune.vitals import ID_LENGTH_MAX
+from immune.vitals import agent_id_fault
 
 ROOM = 0.05
 """Share of the most agents that is made free at once, so that it is not done for each new one."""
@@ -104,8 +104,8 @@ class Departures:
         """
         code = self._known(agent_id)
         name = self._names.text(code)
-        if not alias or len(alias) > ID_LENGTH_MAX or not alias.isprintable():
-            raise InvalidInput("alias", "is empty, too long, or holds control characters")
+        if fault := agent_id_fault(alias):
+            raise InvalidInput("alias", fault)
         if alias == name or alias in self._names.aliases.values():
             raise InvalidInput("alias", f"{alias} is an agent's own name here")
         if len(self._names.aliases) >= ALIASES_MAX:

@@ -22,6 +22,10 @@ STATES: tuple[str, ...] = ("healthy", "learning", "held", *(str(s) for s in Stat
 
 HOUR_S = 3600.0
 
+SILENT_S = 60.0
+"""An agent is silent after a minute, and after `SILENT_STEPS` of its own intervals."""
+SILENT_STEPS = 5.0
+
 
 class FleetColumns(NamedTuple):
     """Every agent that ever reported; arrays of one length, ascending by code."""
@@ -104,6 +108,19 @@ class Roster:
             active[code],
             cases,
         )
+
+    def silent_since(self, now: float) -> float | None:
+        """When the last step of all was, epoch seconds, if every agent is silent; else None."""
+        code = self._system.collector.known()
+        if not len(code):
+            return None
+        last = self._system.collector.last_seen()[code]
+        pace = self._system.sentinel.pace_s()
+        own = np.zeros(len(code))
+        paced = code < len(pace)
+        own[paced] = pace[code[paced]]
+        silent = now - last > np.maximum(SILENT_S, SILENT_STEPS * own)
+        return float(last.max()) if bool(silent.all()) else None
 
     def row(self, code: int) -> AgentRow:
         """Who an agent is."""

@@ -230,6 +230,10 @@ class TelemetryCollector:
         cutoff = self._clock.time() - self._params.active_s
         return np.flatnonzero(self._seen[:, 1] >= cutoff).astype(np.int32)
 
+    def last_seen(self) -> Float64:
+        """When each agent's last step was, epoch seconds by code; 0 for a code without any."""
+        return self._seen[:, 1]
+
     def row(self, code: int) -> AgentRow:
         """What is known of one agent, without its own mode."""
         facts = self.names.facts

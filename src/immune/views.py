@@ -19,6 +19,7 @@ from immune.healing.trial import TrialState
 from immune.incidents import events as e
 from immune.incidents.incident import SEVERE, Incident
 from immune.incidents.states import State
+from immune.lockdown import Lockdown, Lockdowns
 from immune.memory import Cell
 from immune.modes import Mode
 from immune.orchestrator import ImmuneSystemOrchestrator
@@ -70,6 +71,12 @@ class StatusView(msgspec.Struct, frozen=True):
     queued: int
     late: int
     fleet_incidents: list[Incident]
+    held: int
+    """Agents around which a hold by a person stands."""
+    lockdowns: list[Lockdown]
+    """Orders to fence everything that still stand."""
+    silent_since: float | None
+    """When the last step of all was, if every agent is silent; null while somebody reports."""
 
 
 class AgentView(msgspec.Struct, frozen=True):
@@ -118,6 +125,7 @@ class IncidentDetail(msgspec.Struct, frozen=True):
     attempts: list[Healing]
     trial: TrialState | None
     fences: list[Fence]
+    """Its own, and the holds by persons that stand around its agent."""
 
 
 class StatsView(msgspec.Struct, frozen=True):
@@ -204,6 +212,9 @@ class Views:
             queued=system.collector.queued,
             late=system.collector.late,
             fleet_incidents=[i for i in system.casework.open_incidents() if i.is_fleet],
+            held=len({f.agent_id for f in system.quarantine.standing() if f.incident_id is None}),
+            lockdowns=Lockdowns(system).standing(),
+            silent_since=self.roster.silent_since(now),
         )
 
     async def stats(self) -> StatsView:
@@ -332,7 +343,8 @@ class Views:
                 if incident.state is State.PROBATION
                 else None
             ),
-            fences=[fence for fence in fences if fence.incident_id == incident_id],
+            fences=[f for f in fences if f.incident_id == incident_id]
+            + [f for f in system.quarantine.standing(incident.subject.name) if not f.incident_id],
         )
 
     def trial(self, incident_id: str) -> TrialState | None:

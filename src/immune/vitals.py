@@ -156,9 +156,20 @@ _TEXT_FIELDS = (
 def _text_fault(text: str) -> str | None:
     if len(text) > ID_LENGTH_MAX:
         return f"has {len(text)} characters; at most {ID_LENGTH_MAX} are allowed"
-    if not text.isprintable():
+    if not text.isprintable():  # false for bidirectional and other invisible ones, too
         return "holds control characters"
     return None
+
+
+def agent_id_fault(text: str) -> str | None:
+    """Return why `text` can't be an agent's id, or None when it can."""
+    if not text:
+        return "is empty"
+    if not text.strip():
+        return "is blank"
+    if text in (".", ".."):
+        return f"is {text}: clients and proxies take that for a step in a path"
+    return _text_fault(text)
 
 
 def refusal(vital: Vital, index: int, now: float) -> Refusal | None:
@@ -166,9 +177,7 @@ def refusal(vital: Vital, index: int, now: float) -> Refusal | None:
 
     `index` is its place in what was sent; `now` is epoch seconds.
     """
-    if not vital.agent_id:
-        return Refusal(index, "agent_id", "is empty")
-    if fault := _text_fault(vital.agent_id):
+    if fault := agent_id_fault(vital.agent_id):
         return Refusal(index, "agent_id", fault)
     if not math.isfinite(vital.at):
         return Refusal(index, "at", "is not a finite number")

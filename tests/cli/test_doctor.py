@@ -74,6 +74,7 @@ def _script(
     server.on("GET", "/api/agents", (200, agents))
     server.on("GET", "/api/incidents", (200, incidents))
     server.on("GET", "/api/intake", (200, intake))
+    server.on("GET", "/api/lockdowns", (200, []))
 
 
 def test_a_healthy_server_has_nothing_to_do(run: Run, server: Scripted) -> None:
@@ -104,7 +105,8 @@ HOLDS = {"fenced": 5, "active": 9, "room": 0, "share": 0.3, "holding": "5 of 9 a
         ({"late": 20}, {}, [], {}, "scoring", "warn", "intake.order_s"),
         ({}, {}, [], {"refused": {"at is old": 7}}, "refused", "warn", "7 at is old"),
         ({}, {}, [], {"rejected": {"no trace_id": 2}}, "refused", "warn", "2 no trace_id"),
-        ({}, {}, [], {"retired": {"too many": 9}}, "room", "warn", "9 agents were forgotten"),
+        ({}, {}, [], {"retired": {"too many": 9}}, "room", "warn", "9 agents forgotten"),
+        ({}, {}, [], {"retired": {"too many": 1}}, "room", "warn", "1 agent forgotten"),
         ({}, {}, [], {"unmapped": {"no_identity": 4}}, "spans", "warn", "4 no agent's id"),
         ({"brake": HOLDS}, {}, [], {}, "brake", "fail", "it holds: 5 of 9 are fenced"),
         ({}, {}, [_incident("exhausted")], {}, "people", "warn", "1 exhausted"),
@@ -130,6 +132,13 @@ def test_what_is_unwell_is_told_with_what_to_do(
     assert finding["level"] == level
     assert finding["todo"]
     assert code == code_as_json == (1 if level == "fail" else 0)
+
+
+def test_a_single_fence_is_counted_as_one(run: Run, server: Scripted) -> None:
+    """One agent is no "1 agents"."""
+    _script(server, _status(), [_agent(fenced=True, enforced=True)], [], NOTHING)
+    _, out, _ = run("doctor", "--server", server.url)
+    assert "1 agent fenced, all enforced" in out
 
 
 def test_no_server_is_a_failure_of_its_own(run: Run) -> None:

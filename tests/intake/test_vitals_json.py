@@ -125,6 +125,19 @@ REFUSED = [
     ({"at": NOW}, "agent_id", "is missing"),
     ({"agent_id": None}, "agent_id", "is missing"),
     ({"agent_id": ""}, "agent_id", "is empty"),
+    ({"agent_id": "  "}, "agent_id", "is blank"),
+    *(
+        (
+            {"agent_id": dots},
+            "agent_id",
+            f"is {dots}: clients and proxies take that for a step in a path",
+        )
+        for dots in (".", "..")
+    ),
+    *(
+        ({"agent_id": f"a{chr(code)}b"}, "agent_id", "holds control characters")
+        for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    ),
     ({"agent_id": 7}, "agent_id", "must be text, not a number"),
     ({"agent_id": "a\x00b"}, "agent_id", "holds control characters"),
     ({"agent_id": "a\ud800"}, "agent_id", "holds control characters"),

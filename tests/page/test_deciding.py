@@ -52,7 +52,7 @@ async def test_a_severe_case_is_approved_by_keyboard_alone(stage: Stage, viewer:
 
 
 async def test_one_key_rejects_and_the_next_case_comes(stage: Stage, viewer: Viewer) -> None:
-    """j and k move, r rejects; the rejected one waits in a group of its own and can be healed."""
+    """j and k move, r and Enter reject; the rejected one waits in its own group."""
     first = await stage.severe("coder-1")
     second = await stage.severe("researcher-2")
     stage.running = False
@@ -67,6 +67,14 @@ async def test_one_key_rejects_and_the_next_case_comes(stage: Stage, viewer: Vie
     await page.keyboard.press("k")
     await expect(heading).to_have_text(names[0])
     await page.keyboard.press("r")
+    sure = page.get_by_role("dialog")
+    await expect(sure).to_contain_text(f"Reject {names[0]}?")
+    await page.keyboard.press("Escape")
+    await expect(sure).to_have_count(0)
+    assert stage.cases(State.REJECTED) == []
+    await page.keyboard.press("r")
+    await expect(sure.get_by_role("button", name="Reject")).to_be_focused()
+    await page.keyboard.press("Enter")
     rejected = page.locator(".queue section", has_text="Rejected: fenced until you heal")
     await expect(rejected).to_contain_text(names[0])
     done = first if first.agent_id == names[0] else second
@@ -75,6 +83,55 @@ async def test_one_key_rejects_and_the_next_case_comes(stage: Stage, viewer: Vie
     await page.get_by_role("button", name="Heal now").click()
     await expect(rejected).to_have_count(0)
     assert stage.now(done.id).state is not State.REJECTED
+
+
+async def test_a_key_that_is_held_down_approves_nothing(stage: Stage, viewer: Viewer) -> None:
+    """It asks once, with agent, version and plan; Enter approves that one case alone."""
+    for agent in ("coder-1", "researcher-2"):
+        await stage.severe(agent)
+    stage.running = False
+    page = await viewer.open("queue")
+    await expect(page.get_by_role("button", name="Approve this plan")).to_be_enabled()
+    shown = await page.get_by_role("heading", level=1).nth(1).inner_text()
+    for _ in range(12):
+        await page.keyboard.down("a")
+    await page.keyboard.up("a")
+    for _ in range(3):
+        await page.keyboard.press("a")
+    sure = page.get_by_role("dialog")
+    (case,) = [c for c in stage.cases(State.AWAITING_APPROVAL) if c.agent_id == shown]
+    await expect(sure).to_contain_text(f"Approve {shown}?")
+    await expect(sure).to_contain_text(f"{case.id}, version {case.version}")
+    await expect(sure).to_contain_text("reset memory, then reduce autonomy")
+    assert len(stage.cases(State.AWAITING_APPROVAL)) == 2
+    for _ in range(12):
+        await page.keyboard.down("Enter")
+    await page.keyboard.up("Enter")
+    await expect(page.get_by_text("no longer waits for a person")).to_be_visible()
+    await expect(page.get_by_role("heading", level=1).nth(1)).to_have_text(shown)
+    for key in ("a", "Enter", "r", "Enter"):
+        await page.keyboard.press(key)
+    assert len(stage.cases(State.AWAITING_APPROVAL)) == 1
+
+
+async def test_a_case_that_arrives_takes_no_one_s_place(stage: Stage, viewer: Viewer) -> None:
+    """The decided one stays in sight until the person moves on; the address says which it is."""
+    case = await stage.severe("researcher-2")
+    stage.running = False
+    page = await viewer.open("queue")
+    await page.get_by_role("button", name="Approve this plan").click()
+    await expect(page.get_by_text("Nothing waits for you")).to_be_visible()
+    arrived = await stage.severe("coder-1")
+    await expect(page.get_by_role("button", name="Next case: coder-1")).to_be_visible()
+    for key in ("r", "Enter", "a", "Enter"):
+        await page.keyboard.press(key)
+    heading = page.get_by_role("heading", level=1).nth(1)
+    await expect(heading).to_have_text("researcher-2")
+    assert page.url.endswith(f"#/queue/{case.id}")
+    assert stage.now(arrived.id).version == arrived.version
+    await page.keyboard.press("j")
+    await expect(heading).to_have_text("coder-1")
+    assert page.url.endswith(f"#/queue/{arrived.id}")
 
 
 async def test_two_persons_decide_and_the_second_is_told(stage: Stage, viewer: Viewer) -> None:
@@ -208,6 +265,17 @@ async def test_the_proof_of_a_cure_is_shown_as_it_grows(stage: Stage, viewer: Vi
     await expect(page.locator(".stepper .now")).to_contain_text("Resolved", timeout=20_000)
     await expect(page.locator(".timeline")).to_contain_text("Cure proved")
     await expect(page.locator(".ladder")).to_contain_text("Cured")
+
+
+async def test_the_proof_waits_while_a_person_holds_the_agent(stage: Stage, viewer: Viewer) -> None:
+    """It says who holds it, and that no vitals come until it is let go."""
+    page = await _on_probation(stage, viewer)
+    (case,) = stage.cases(State.PROBATION)
+    await stage.home.system.desk.quarantine(case.agent_id, who="bob", why="wait")
+    await page.reload()
+    proof = page.locator(".panel", has_text="Is it cured?")
+    await expect(proof).to_contain_text("Held by bob")
+    await expect(proof).to_contain_text("the proof waits")
 
 
 async def _on_probation(stage: Stage, viewer: Viewer) -> Page:

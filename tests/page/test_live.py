@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Route, expect
 
+from immune.columns import from_vitals
 from immune.desk import Decision
 from immune.incidents.states import State
 from immune.modes import Mode
-from tests.page.conftest import Viewer
+from immune.vitals import Vital
+from tests.page.conftest import Viewer, violations
 from tests.page.stage import Stage
 
 
@@ -23,11 +25,11 @@ async def test_after_a_restart_the_page_comes_back_by_itself(stage: Stage, viewe
     await stage.stop()
     banner = page.locator(".banner")
     await expect(banner).to_contain_text("The connection is lost. What you see is as of")
-    await expect(page.locator(".sign.live")).to_have_text("Not live")
+    await expect(page.locator(".sign.live")).to_have_text("Not connected")
     await expect(approve).to_be_disabled()
     await stage.start()
     await expect(banner).to_have_count(0, timeout=15_000)
-    await expect(page.locator(".sign.live")).to_have_text("Live")
+    await expect(page.locator(".sign.live")).to_have_text("Connected")
     # a new server has a new token: the order is given all the same
     await expect(approve).to_be_enabled()
     await approve.click()
@@ -150,6 +152,57 @@ async def test_everything_is_fenced_and_exactly_that_is_undone(
     await dialog.get_by_role("button", name="Undo exactly this").click()
     await expect(page.get_by_text("15 fences lifted")).to_be_visible()
     assert [fence.by for fence in quarantine.standing()] == ["bob"]
+
+
+async def test_a_fence_around_everything_is_red_on_every_view(stage: Stage, viewer: Viewer) -> None:
+    """Who, why, how many and the way back; the fleet is not called well meanwhile."""
+    stage.running = False
+    page = await viewer.open()
+    verdict = page.locator(".verdict")
+    await expect(verdict).to_contain_text("All 15 agents are well")
+    await stage.home.system.desk.lockdowns.order(who="ann", why="a leak")
+    banner = page.locator(".banner.lockdown")
+    await expect(banner).to_contain_text("15 agents held by ann")
+    await expect(verdict).to_have_class("verdict tone-ask")
+    await expect(verdict).to_contain_text("Everything is fenced: 15 agents held by ann")
+    await expect(page.locator(".mode-means")).to_contain_text("All are held: 15 holds by ann")
+    assert await violations(page) == []
+    for view in ("queue", "incidents", "together", "healings", "chaos", "agents/coder-1"):
+        await page.goto(f"{stage.address}/#/{view}")
+        await expect(banner).to_contain_text("a leak")
+    await banner.get_by_role("button", name="Undo").click()
+    await expect(banner).to_have_count(0)
+    assert stage.home.system.orchestrator.quarantine.standing() == []
+
+
+async def test_a_fleet_of_which_nothing_is_known_is_not_called_well(
+    stage: Stage, viewer: Viewer
+) -> None:
+    """Not while its agents learn, and not when nobody reports."""
+    stage.running = False
+    page = await viewer.open()
+    verdict = page.locator(".verdict")
+    await stage.home.system.collector.accept(
+        from_vitals([Vital(agent_id="new", at=stage.clock.time(), latency_ms=5.0)], stage.names)
+    )
+    await stage.second()
+    await expect(verdict).to_contain_text("1 agent is still learning what is normal")
+    await expect(verdict).to_have_class("verdict tone-watch")
+    stage.clock.advance(300.0)
+    await expect(verdict).to_contain_text("No vital for 5 min")
+    await expect(verdict).to_have_class("verdict tone-watch")
+
+
+async def test_a_hold_is_told_where_the_system_only_observes(stage: Stage, viewer: Viewer) -> None:
+    """The system fences nothing; a person did."""
+    stage.running = False
+    desk = stage.home.system.desk
+    await desk.set_mode(Mode.OBSERVE)
+    await desk.quarantine("coder-1", who="bob", why="mine")
+    page = await viewer.open()
+    said = page.locator(".mode-means")
+    await expect(said).to_contain_text("The system fences nothing; 1 hold by a person")
+    await expect(page.locator(".verdict")).to_contain_text("1 agent is held by a person")
 
 
 async def test_an_agent_is_infected_and_the_score_kept(stage: Stage, viewer: Viewer) -> None:

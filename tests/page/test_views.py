@@ -88,6 +88,21 @@ async def test_what_is_empty_says_so(stage: Stage, viewer: Viewer) -> None:
         await expect(page.get_by_text(said)).to_be_visible()
 
 
+async def test_a_wide_table_scrolls_in_its_own_box(stage: Stage, viewer: Viewer) -> None:
+    """The page itself never scrolls sideways on a phone, and a state is never cut on a laptop."""
+    await _sick(stage)
+    await stage.home.system.desk.quarantine("support-1", who="bob", why="mine")
+    page = await viewer.open("healings", viewport=PHONE)
+    for view, ready in {"healings": ".healings tbody tr", "chaos": ".infections tbody tr"}.items():
+        await _look(page, stage, view, ready)
+        wide = "document.documentElement.scrollWidth - innerWidth"
+        assert await page.evaluate(wide) <= 0
+    laptop = await viewer.open(viewport={"width": 1280, "height": 800})
+    await expect(laptop.locator(".agent-row .c-state").nth(1)).to_be_visible()
+    cut = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((o) => o.textContent)"
+    assert await laptop.locator(".agents-body .c-state").evaluate_all(cut) == []
+
+
 async def test_every_dialog_is_accessible(stage: Stage, viewer: Viewer) -> None:
     """Its name, its fields and its buttons; Escape closes it and gives the focus back."""
     await stage.severe("researcher-2")

@@ -76,6 +76,17 @@ async def test_a_wrong_question_is_told_what_is_wrong(
     assert problem["detail"]
 
 
+async def test_no_method_is_answered_that_is_not_documented(site: Site) -> None:
+    """OPTIONS is 405 here as it is before the intake; it names the methods there are."""
+    for path, allowed in (
+        ("/api/status", "GET, HEAD"),
+        ("/api/mode", "POST"),
+        ("/api/vitals", "POST"),
+    ):
+        answer = await site.client.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 async def test_a_fault_of_ours_tells_nothing_of_our_inside(demo_site: Site) -> None:
     """500, the same to everybody; the log has the rest."""
     order = {"agent_id": "a", "infection": "gremlin"}

@@ -17,6 +17,7 @@ from immune.cli.demo import demo
 from immune.cli.doctor import doctor
 from immune.cli.heal_now import heal_now
 from immune.cli.incidents import incidents
+from immune.cli.lockdown import lockdown
 from immune.cli.migrate import migrate
 from immune.cli.mode import mode
 from immune.cli.quarantine import quarantine
@@ -81,6 +82,7 @@ app.command(rich_help_panel=OPERATE)(reject)
 app.command("heal-now", rich_help_panel=OPERATE)(heal_now)
 app.command(rich_help_panel=OPERATE)(quarantine)
 app.command(rich_help_panel=OPERATE)(release)
+app.command(rich_help_panel=OPERATE)(lockdown)
 app.command(rich_help_panel=OPERATE)(mode)
 app.command(rich_help_panel=OPERATE)(chaos)
 app.command(rich_help_panel=KEEP)(backup)

@@ -17,8 +17,8 @@ def doctor(
 ) -> None:
     """Examine a running server and say what to do; exit with 1 where something fails.
 
-    It looks at the mode, the stores, degraded parts, the clocks, who reports, what was refused,
-    which spans came to nothing, the queue, the brake, and what waits for a person.
+    It looks at the red button, the mode, the stores, degraded parts, the clocks, who reports,
+    what was refused, which spans came to nothing, the queue, the brake, and what waits for people.
     """
     import msgspec
     from rich.text import Text

@@ -14,9 +14,9 @@ import msgspec
 
 from immune import __version__
 from immune.cli.remote import NoServer, Remote, read
-from immune.cli.shapes import Agent, Incident, IntakeCounts, Status, words
+from immune.cli.shapes import Agent, Incident, IntakeCounts, Lockdown, Status, counted, words
 from immune.cli.show import span
-from immune.cli.status import MEANS
+from immune.cli.status import MEANS, UNDO
 from immune.cli.unmapped import in_words, lost
 from immune.clock import Clock
 
@@ -58,6 +58,7 @@ class Seen:
     agents: list[Agent]
     open_incidents: list[Incident]
     intake: IntakeCounts
+    lockdowns: list[Lockdown]
     clock_ahead_s: float
     """The server's clock less ours."""
 
@@ -76,6 +77,7 @@ def examine(remote: Remote, clock: Clock) -> list[Finding]:
                 list[Incident],
             ),
             intake=read(remote.get("/api/intake"), IntakeCounts),
+            lockdowns=read(remote.get("/api/lockdowns"), list[Lockdown]),
             clock_ahead_s=status.now - (asked + answered) / 2,
         )
     except NoServer as fault:
@@ -91,6 +93,13 @@ def _server(seen: Seen) -> Iterator[Finding]:
     else:
         todo = f"this command is of version {__version__}: use one of the server's"
         yield Finding(Level.WARN, "server", said, todo)
+
+
+def _lockdown(seen: Seen) -> Iterator[Finding]:
+    for standing in seen.lockdowns:
+        yield Finding(Level.FAIL, "lockdown", standing.words(), f"undo with `{UNDO}`")
+    if not seen.lockdowns:
+        yield Finding(Level.OK, "lockdown", "nobody has fenced everything")
 
 
 def _mode(seen: Seen) -> Iterator[Finding]:
@@ -136,7 +145,7 @@ def _parts(seen: Seen) -> Iterator[Finding]:
     if failing:
         return
     if seen.status.failures:
-        said = f"none fails now; {seen.status.failures} failures since the start"
+        said = f"none fails now; {counted(seen.status.failures, 'failure')} since the start"
         yield Finding(Level.WARN, "parts", said, "the server's log says which")
     else:
         yield Finding(Level.OK, "parts", "none has failed")
@@ -182,13 +191,14 @@ def _fences(seen: Seen) -> Iterator[Finding]:
         todo = "nothing refuses these agents' calls: stop them yourself, or link them"
         yield Finding(Level.WARN, "fences", said, todo)
     else:
-        said = f"{len(fenced):,} agents fenced, all enforced" if fenced else "no agent is fenced"
-        yield Finding(Level.OK, "fences", said)
+        said = f"{counted(len(fenced), 'agent')} fenced, all enforced"
+        yield Finding(Level.OK, "fences", said if fenced else "no agent is fenced")
 
 
 def _scoring(seen: Seen) -> Iterator[Finding]:
     status = seen.status
-    said = f"{status.accepted:,} vitals accepted, {status.queued:,} wait, {status.late:,} came late"
+    taken = counted(status.accepted, "vital")
+    said = f"{taken} accepted, {status.queued:,} wait, {status.late:,} came late"
     if status.queued > QUEUED_OK:
         todo = "detection can't keep up: fewer vitals, or a larger machine"
         yield Finding(Level.WARN, "scoring", said, todo)
@@ -220,7 +230,7 @@ def _spans(seen: Seen) -> Iterator[Finding]:
 def _retired(seen: Seen) -> Iterator[Finding]:
     too_many = seen.intake.retired.get("too many", 0)
     if too_many:
-        said = f"{too_many:,} agents were forgotten to make room for new ones"
+        said = f"{counted(too_many, 'agent')} forgotten to make room for new ones"
         todo = "an exporter makes up ids, or intake.agents_max is too small for the fleet"
         yield Finding(Level.WARN, "room", said, todo)
     else:
@@ -256,6 +266,7 @@ def _people(seen: Seen) -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
     _server,
+    _lockdown,
     _mode,
     _stores,
     _lease,

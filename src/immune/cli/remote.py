@@ -126,6 +126,11 @@ def incident_path(incident_id: str, verb: str = "") -> str:
     return f"/api/incidents/{_segment(incident_id)}" + (f"/{verb}" if verb else "")
 
 
+def lockdown_path(lockdown_id: str, verb: str) -> str:
+    """The path of an order on a lockdown."""
+    return f"/api/lockdowns/{_segment(lockdown_id)}/{verb}"
+
+
 def _segment(name: str) -> str:
     if name in (".", ".."):
         return name.replace(".", "%2E")  # clients and proxies would walk up the path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 
 
@@ -207,6 +209,25 @@ class Infected(msgspec.Struct):
     agent_id: str
     infection: str
     strain: str
+
+
+class Lockdown(msgspec.Struct):
+    id: str
+    by: str
+    reason: str
+    at: float
+    agents: int
+
+    def words(self) -> str:
+        """What it did, who ordered it, when and why, in one line."""
+        since = f"{datetime.fromtimestamp(self.at, UTC):%Y-%m-%d %H:%M} UTC"
+        fenced = f"everything is fenced ({counted(self.agents, 'agent')})"
+        return " ".join(f"{fenced} by {self.by} since {since}: {self.reason}".split())
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 agent``, ``1,200 agents``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def words(name: str) -> str:

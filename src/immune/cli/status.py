@@ -9,20 +9,24 @@ MEANS = {
     "ask": "it fences the sick and asks a person before any healing",
     "enforce": "it fences and heals by itself, and asks a person in severe cases",
 }
+UNDO = "immune lockdown --undo"
 
 
 def status(server: options.Server = options.SERVER, json: options.Json = False) -> None:
-    """Show the mode, the agents by state, the brake, and what is degraded."""
+    """Show lockdowns that stand, the mode, the agents by state, the brake, and what is degraded."""
     from immune.cli.remote import Remote, read
-    from immune.cli.shapes import Status, words
+    from immune.cli.shapes import Lockdown, Status, words
     from immune.cli.show import console, span
 
     with Remote(server) as remote:
         body = remote.get("/api/status")
-    if json:
-        print(body.decode())
-        return
-    seen = read(body, Status)
+        if json:
+            print(body.decode())
+            return
+        seen = read(body, Status)
+        lockdowns = read(remote.get("/api/lockdowns"), list[Lockdown])
+    for lockdown in lockdowns:
+        console.print(f"LOCKDOWN   {lockdown.words()}; undo with `{UNDO}`", style="bold red")
     console.print(f"mode       {seen.mode}: {MEANS.get(seen.mode, '')}")
     for agent_type, mode in sorted(seen.modes_by_type.items()):
         console.print(f"           {mode} for agents of type {agent_type}")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from immune.columns import KINDS, Float32, Int32, Names, VitalColumns
+from immune.columns import KINDS, Float32, Float64, Int32, Names, VitalColumns
 from immune.detection import fleet
 from immune.detection.baseline import BaselineLearner
 from immune.detection.change import Recent
@@ -349,6 +349,10 @@ class Sentinel:
         """Return what happened to each metric since the agent's likeliest onset; () if unknown."""
         recent = self.scan(self._names.agents.code(agent_id), KINDS.index(kind))
         return () if recent is None else recent.effects
+
+    def pace_s(self) -> Float64:
+        """Return the usual seconds between two steps, by agent code; 0 where not known yet."""
+        return self._learner.facts.interval_s
 
     def ready_agents(self) -> set[int]:
         """Return the codes of the agents that have a baseline to be judged by."""

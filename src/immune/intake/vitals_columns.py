@@ -37,6 +37,7 @@ from immune.vitals import (
     Metric,
     Refusal,
     ToolCall,
+    agent_id_fault,
 )
 
 _LABELS = tuple(spec.metric.label for spec in REPORTED)
@@ -134,7 +135,7 @@ def _numbers(column: _Column) -> Float64 | None:
 
 
 def _agents_fit(column: _Column, known: Interner) -> bool:
-    return "" not in column and all(map(_fits, known.unknown(column)))
+    return "" not in column and not any(map(agent_id_fault, known.unknown(column)))
 
 
 def _texts_fit(column: _Column, known: Interner) -> bool:

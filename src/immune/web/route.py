@@ -132,6 +132,7 @@ def bind(app: Quart, route: Route, once: Once) -> None:
         endpoint=f"{route.method} {route.path}",
         view_func=view,
         methods=[route.method],
+        provide_automatic_options=False,
     )
 
 

@@ -2,10 +2,12 @@
 
 const COUNT = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const MINUTES = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const DAY = new Intl.DateTimeFormat(undefined, {
-  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
+  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
 });
+const ZONE = new Intl.DateTimeFormat("en", { timeZoneName: "short" });
 
 /** @param {string} snake */
 export function words(snake) {
@@ -107,6 +109,16 @@ export function subjectName(name) {
 export function clock(at) {
   const when = new Date(at * 1000);
   return Date.now() - when.getTime() > 43_200_000 ? DAY.format(when) : CLOCK.format(when);
+}
+
+/** As `clock` without its seconds. @param {number} at epoch seconds */
+export function minutes(at) {
+  return MINUTES.format(at * 1000);
+}
+
+/** The zone in which times are shown. */
+export function zone() {
+  return ZONE.formatToParts(new Date()).find((part) => part.type === "timeZoneName")?.value ?? "local time";
 }
 
 /** @param {number} at epoch seconds */

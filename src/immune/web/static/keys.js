@@ -1,4 +1,5 @@
-// Keyboard shortcuts: those of the shell, and those of the view at hand while it is shown.
+// Keyboard shortcuts: those of the shell, and those of the view at hand while it is shown. A key that
+// is held down counts once.
 
 import { useLayoutEffect, useRef } from "preact/hooks";
 
@@ -14,7 +15,7 @@ function isTyping(target) {
 }
 
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
   for (const keys of layers.toReversed()) {
     const act = keys[event.key];

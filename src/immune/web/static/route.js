@@ -27,6 +27,12 @@ export function href(view, id = "", query = {}) {
   return `#/${view}${id && `/${encodeURIComponent(id)}`}${asked && `?${asked}`}`;
 }
 
+/** Name what is shown already, in place of the address at hand. @param {string} view @param {string} id */
+export function stay(view, id) {
+  history.replaceState(null, "", href(view, id));
+  route.set(read());
+}
+
 /** @param {string} view @param {string} [id] @param {Record<string, string>} [query] */
 export function go(view, id, query) {
   location.hash = href(view, id, query);

@@ -3,6 +3,7 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { clock, minutes } from "../format.js";
 import { html } from "../html.js";
 import { theme } from "../state.js";
 import { useStore } from "../store.js";
@@ -100,12 +101,9 @@ function hits(u) {
   return Array.from(values.keys()).filter((n) => (values[n] ?? 0) > 0);
 }
 
-const SECONDS = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-const MINUTES = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
-
 /** @param {number} at @param {number} step seconds between two ticks */
 function time(at, step) {
-  return (step < 60 ? SECONDS : MINUTES).format(at * 1000);
+  return step < 60 ? clock(at) : minutes(at);
 }
 
 /** The band and the median, under the line. @param {uPlot} u @param {ChartProps} props @param {(name: string) => string} colour */
@@ -181,5 +179,5 @@ function point(u, { times, values, show, marks = [] }, place) {
     return;
   }
   const near = marks.filter((mark) => Math.abs(u.valToPos(mark.at, "x") - (u.cursor.left ?? -99)) < 6).map((mark) => ` · ${mark.label}`);
-  place.dataset.reading = `${new Date(at * 1000).toLocaleTimeString()} · ${show(value)}${near.join("")}`;
+  place.dataset.reading = `${clock(at)} · ${show(value)}${near.join("")}`;
 }

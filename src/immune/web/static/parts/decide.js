@@ -8,6 +8,7 @@ import { useKeys } from "../keys.js";
 import { capabilities, now, takeCase, toast, who } from "../state.js";
 import { useStore } from "../store.js";
 import { ACTIONS, causeName, VERDICTS } from "../words.js";
+import { Dialog } from "./dialog.js";
 import { OrderButton, Refusal, useOrder, Why } from "./order.js";
 import { Deadline } from "./time.js";
 import { Timeline } from "./timeline.js";
@@ -23,6 +24,7 @@ export function Decide({ detail, again, keys = true, abilities = null }) {
   const [why, setWhy] = useState("");
   const [action, setAction] = useState("");
   const [verdict, setVerdict] = useState("");
+  const [asking, setAsking] = useState(/** @type {"" | "approve" | "reject"} */ (""));
   const can = useStore(capabilities);
   const order = useOrder();
   const asks = incident.state === "awaiting_approval";
@@ -52,16 +54,18 @@ export function Decide({ detail, again, keys = true, abilities = null }) {
   };
   const name = incident.subject.name;
   const free = !changed && !order.busy;
-  const approve = () => free && asks && detail.plan.length > 0 && give("approve", {}, `Approved: ${name} is being healed.`);
+  const approvable = free && asks && detail.plan.length > 0;
+  const approve = () => approvable && give("approve", {}, `Approved: ${name} is being healed.`);
   const reject = () => free && asks && give("reject", {}, `Rejected: ${name} stays fenced.`);
-  useKeys(keys ? { a: approve, r: reject } : {});
+  // a key alone decides nothing: it asks first, and Enter confirms
+  useKeys(keys ? { a: () => approvable && setAsking("approve"), r: () => free && asks && setAsking("reject") } : {});
 
   if (incident.closed_at) return null;
   const possible = abilities ?? can?.actions ?? [];
   return html`<section class=${`panel decide ${asks ? "loud" : ""}`} aria-label="Decision">
     <header><h2>${asks ? "Your decision" : stuck ? "What now?" : "Orders"}</h2>
       <span class="quiet">on version ${incident.version}</span>
-      ${asks && incident.approval_deadline_at && html`<span class="tag ${incident.overdue ? "loud" : ""}"><${Deadline} at=${incident.approval_deadline_at} /></span>`}</header>
+      ${asks && incident.approval_deadline_at && html`<span class="tag ${incident.overdue ? "loud" : ""}"><${Deadline} at=${incident.approval_deadline_at} overdue=${incident.overdue} /></span>`}</header>
     <div class="panel-body">
       ${asks && html`<p><b>${sentence(incident.asks || "a person must decide")}.</b> ${incident.overdue ? ` Nobody answered ${plural(incident.overdue, "call")} so far; it stays fenced until somebody does.` : " It stays fenced until somebody decides."}</p>`}
       ${asks && incident.diagnosis && html`<p class="gist"><b>${causeName(incident.diagnosis.ranked[0]?.cause)}</b> (${percent(incident.diagnosis.ranked[0]?.confidence ?? 0)} sure): ${incident.diagnosis.reasons.slice(0, 3).join("; ") || "no single sign stands out"}.</p>`}
@@ -89,7 +93,25 @@ export function Decide({ detail, again, keys = true, abilities = null }) {
         <${OrderButton} busy=${order.busy} disabled=${!verdict || changed} onClick=${() => give("release", { verdict }, `${name} is released: ${VERDICTS[verdict]?.label.toLowerCase()}.`)}>Release<//>
       </details>
       ${order.refusal && html`<${Refusal} text=${order.refusal} />`}
-    </div></section>`;
+    </div>
+    ${asking && html`<${Sure} verb=${asking} detail=${detail} ready=${asking === "approve" ? approvable : free && asks}
+      confirm=${() => { setAsking(""); (asking === "approve" ? approve : reject)(); }} close=${() => setAsking("")} />`}</section>`;
+}
+
+/**
+ * What a key is about to decide, in short: Enter confirms, Escape leaves it undecided.
+ * @param {{verb: "approve" | "reject", detail: import("../records.js").IncidentDetail, ready: boolean,
+ *   confirm: () => void, close: () => void}} props
+ */
+function Sure({ verb, detail, ready, confirm, close }) {
+  const { incident, plan } = detail;
+  const name = incident.subject.name;
+  const approves = verb === "approve";
+  return html`<${Dialog} title=${`${sentence(verb)} ${name}?`} close=${close}>
+    <p>${incident.id}, version ${incident.version}. ${approves ? html`Covers, in this order: <b>${plan.map(words).join(", then ")}</b>.` : "It stays fenced until you heal or release it."}</p>
+    ${!ready && html`<p class="notice alarm" role="alert">The case has moved on meanwhile: close this and read it again.</p>`}
+    <footer><button type="button" onClick=${close}>Not yet <kbd aria-hidden="true">Esc</kbd></button>
+      <${OrderButton} first=${true} kind=${approves ? "primary" : "danger solid"} disabled=${!ready} onClick=${confirm}>${sentence(verb)} <kbd aria-hidden="true">Enter</kbd><//></footer><//>`;
 }
 
 /** What lists show, from the whole. @param {import("../records.js").Incident} one @returns {import("../records.js").Case} */

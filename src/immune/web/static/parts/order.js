@@ -44,13 +44,13 @@ export function Refusal({ text }) {
 /**
  * A button that cannot be pressed twice, nor on what is no longer live.
  * @param {{onClick: () => void, kind?: string, busy?: boolean, disabled?: boolean, hint?: string,
- *   hotkey?: string, children?: unknown}} props
+ *   hotkey?: string, first?: boolean, children?: unknown}} props `first` has the focus of its dialog
  */
-export function OrderButton({ onClick, kind = "", busy = false, disabled = false, hint = "", hotkey, children }) {
+export function OrderButton({ onClick, kind = "", busy = false, disabled = false, hint = "", hotkey, first = false, children }) {
   const live = useStore(link).state === "live";
   return html`<button type="button" class=${kind} disabled=${busy || disabled || !live}
     title=${live ? hint : "The connection is lost: what you see may be old."} onClick=${onClick}
-    aria-keyshortcuts=${hotkey}>${children}${hotkey && html`<kbd aria-hidden="true">${hotkey}</kbd>`}</button>`;
+    aria-keyshortcuts=${hotkey} autofocus=${first || undefined}>${children}${hotkey && html`<kbd aria-hidden="true">${hotkey}</kbd>`}</button>`;
 }
 
 let fields = 0;

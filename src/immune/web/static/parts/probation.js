@@ -14,11 +14,15 @@ function odds(nats) {
   return nats < 0 ? `${said} to 1 well` : `${said} to 1 sick`;
 }
 
-/** @param {{trial: import("../records.js").Trial | null, stale: boolean}} props */
-export function Probation({ trial, stale }) {
+/**
+ * @param {{trial: import("../records.js").Trial | null, stale: boolean,
+ *   holds: import("../records.js").Fence[]}} props `holds` are persons' fences around the agent
+ */
+export function Probation({ trial, stale, holds }) {
   return html`<section class="panel"><header><h2>Is it cured?</h2>${trial && html`<span class="quiet">${plural(trial.fresh_steps, "fresh step")} so far</span>`}</header>
     <div class="panel-body">
-      ${stale && html`<p class="notice warn">No fresh vitals come. Nothing is proved until they do: missing data is never success.</p>`}
+      ${holds.length > 0 && html`<p class="notice warn"><span><b>Held by ${holds.map((fence) => fence.by).join(", ")}.</b> Its calls are refused, so no fresh vitals come: the proof waits until the hold is lifted.</span></p>`}
+      ${stale && !holds.length && html`<p class="notice warn">No fresh vitals come. Nothing is proved until they do: missing data is never success.</p>`}
       ${trial ? html`<p>${sentence(trial.reason)}.</p>
         <ul class="trial">${trial.metrics.map((one) => {
           const toward = one.log_odds < 0 ? Math.min(one.log_odds / CURE, 1) : Math.min(one.log_odds / RELAPSE, 1);

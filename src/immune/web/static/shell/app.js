@@ -10,6 +10,7 @@ import { useStore } from "../store.js";
 import { Banner } from "./banner.js";
 import { Help } from "./help.js";
 import { Nav, TITLES } from "./nav.js";
+import { LockdownBanner } from "./panic.js";
 import { StatusBar } from "./status-bar.js";
 import { Toasts } from "./toasts.js";
 
@@ -56,6 +57,7 @@ export function App() {
       <div class="beside">
         <${StatusBar} />
         <${Banner} />
+        <${LockdownBanner} />
         <main id="main" tabindex="-1" ref=${main}><${View} key=${here.view} name=${here.view} id=${here.id} /></main>
       </div>
     </div>

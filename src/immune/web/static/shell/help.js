@@ -5,7 +5,7 @@ import { Dialog } from "../parts/dialog.js";
 
 const KEYS = [
   ["Anywhere", [["?", "this list"], ["/", "search the fleet"], ["f", "fleet"], ["d", "decisions"], ["i", "incidents"], ["m", "healings and memory"], ["Esc", "close a dialog"]]],
-  ["Decisions", [["j", "next case"], ["k", "previous case"], ["a", "approve the case shown"], ["r", "reject it"], ["x", "select it for a bulk order"], ["o", "open it on a page of its own"]]],
+  ["Decisions", [["j", "next case"], ["k", "previous case"], ["a Enter", "approve the case shown"], ["r Enter", "reject it"], ["x", "select it for a bulk order"], ["o", "open it on a page of its own"]]],
   ["Agent table", [["↑ ↓", "move"], ["Enter", "open"]]],
 ];
 

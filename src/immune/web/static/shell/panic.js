@@ -5,12 +5,42 @@ import { post } from "../api.js";
 import { plural } from "../format.js";
 import { html } from "../html.js";
 import { Dialog } from "../parts/dialog.js";
+import { Icon } from "../parts/icon.js";
 import { OrderButton, Refusal, useOrder, Why } from "../parts/order.js";
-import { Ago } from "../parts/time.js";
+import { Ago, Clock } from "../parts/time.js";
 import { useResource } from "../resource.js";
-import { fleet, toast, who } from "../state.js";
+import { fleet, status, toast, who } from "../state.js";
+import { useStore } from "../store.js";
 
-/** @typedef {{id: string, by: string, reason: string, at: number, agents: number}} Lockdown */
+/** @typedef {import("../records.js").Lockdown} Lockdown */
+
+/** Show at once what the next status will say. @param {(all: Lockdown[]) => Lockdown[]} change */
+function showStanding(change) {
+  const now = status.value;
+  if (now) status.set({ ...now, lockdowns: change(now.lockdowns) });
+}
+
+/**
+ * On every view while everything is fenced: who did it, when, why, and the way back.
+ */
+export function LockdownBanner() {
+  const open = useStore(status, (now) => now?.lockdowns) ?? [];
+  return open.map((one) => html`<${Standing} key=${one.id} one=${one} />`);
+}
+
+/** @param {{one: Lockdown}} props */
+function Standing({ one }) {
+  const order = useOrder();
+  const undo = () => order.give(async () => {
+    const lifted = await post(`/api/lockdowns/${encodeURIComponent(one.id)}/undo`, { who: who.value });
+    showStanding((all) => all.filter((other) => other.id !== one.id));
+    toast(`${plural(lifted.agents, "fence")} lifted: everything is as it was before.`);
+  });
+  return html`<div class="banner lockdown" role="alert"><${Icon} name="lock" />
+    <span><strong>Everything is fenced: ${plural(one.agents, "agent")} held by ${one.by}</strong> since <${Clock} at=${one.at} /> (<${Ago} at=${one.at} />): ${one.reason}
+      ${order.refusal && html` <b>${order.refusal}</b>`}</span>
+    <${OrderButton} kind="danger solid" busy=${order.busy} hint="Lifts exactly these holds; other fences stay" onClick=${undo}>Undo: lift these holds<//></div>`;
+}
 
 /** @param {{close: () => void}} props */
 export function Panic({ close }) {
@@ -21,6 +51,7 @@ export function Panic({ close }) {
   const fence = async () => {
     const done = await order.give(async () => {
       const made = await post("/api/lockdowns", { who: who.value, why });
+      showStanding((all) => [...all.filter((one) => one.id !== made.id), made]);
       toast(`${plural(made.agents, "agent")} fenced.`);
     });
     if (done) close();
@@ -28,6 +59,7 @@ export function Panic({ close }) {
   const undo = async (/** @type {Lockdown} */ one) => {
     const done = await order.give(async () => {
       const lifted = await post(`/api/lockdowns/${encodeURIComponent(one.id)}/undo`, { who: who.value, why });
+      showStanding((all) => all.filter((other) => other.id !== one.id));
       toast(`${plural(lifted.agents, "fence")} lifted: everything is as it was before.`);
     });
     if (done) close();

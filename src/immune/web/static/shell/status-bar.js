@@ -20,7 +20,7 @@ export function StatusBar() {
   return html`<header class="status" aria-label="Status">
     <button type="button" class=${`mode mode-${now.mode}`} onClick=${() => setAsking(true)} title="Change the mode">
       <span class="sr">Mode: </span>${mode?.label}</button>
-    <p class="mode-means">${mode?.means}
+    <p class="mode-means">${meaning(now)}
       ${now.mode === "observe" && html` <b>It would have quarantined ${plural(now.would_have.quarantined, "agent")}${now.would_have.asked ? ` and asked a person about ${now.would_have.asked}` : ""}.</b>`}
       ${own > 0 && html` <span class="quiet">${plural(own, "type has a mode", "types have modes")} of their own.</span>`}</p>
     <div class="signs">
@@ -32,6 +32,19 @@ export function StatusBar() {
     </div>
     ${asking && html`<${ModeDialog} now=${now} close=${() => setAsking(false)} />`}
   </header>`;
+}
+
+/**
+ * What the mode means now; a person's order goes before it.
+ * @param {import("../records.js").Status} now
+ */
+function meaning(now) {
+  if (now.lockdowns.length) {
+    const n = now.lockdowns.reduce((sum, one) => sum + one.agents, 0);
+    return html`<b class="over">All are held: ${plural(n, "hold")} by ${[...new Set(now.lockdowns.map((one) => one.by))].join(", ")}.</b> Only a person lifts them; the mode does not.`;
+  }
+  if (now.mode === "observe" && now.held) return `The system fences nothing; ${plural(now.held, "hold")} by a person.`;
+  return MODES[now.mode]?.means;
 }
 
 /** @param {{brake: import("../records.js").Brake}} props */
@@ -79,7 +92,7 @@ function Live() {
   const { state, heard } = useStore(link);
   useStore(second);
   if (state === "connecting") return html`<div class="sign live waiting" role="status"><i></i><span>Connecting</span></div>`;
-  if (state === "stale") return html`<div class="sign live stale"><i></i><span>Not live</span></div>`;
+  if (state === "stale") return html`<div class="sign live stale"><i></i><span>Not connected</span></div>`;
   const quiet = (Date.now() - heard) / 1000;
-  return html`<div class="sign live" title=${`Last heard ${span(quiet)} ago`}><i></i><span>Live</span></div>`;
+  return html`<div class="sign live" title=${`Last heard ${span(quiet)} ago`}><i></i><span>Connected</span></div>`;
 }

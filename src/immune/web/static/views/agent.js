@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { agentPath } from "../api.js";
-import { count, measure, metricName, percent, plural, sentence, span, words } from "../format.js";
+import { count, measure, metricName, percent, plural, sentence, span, words, zone } from "../format.js";
 import { html } from "../html.js";
 import { Badge, FenceNote, Severity } from "../parts/badge.js";
 import { Chart } from "../parts/chart.js";
@@ -106,7 +106,7 @@ function Live({ detail }) {
   if (first.error) return html`<${Failed} message=${first.error} again=${first.again} />`;
   if (!first.data) return html`<${Loading} rows=${4} />`;
   return html`
-    <section class="panel"><header><h2>Evidence</h2><span class="quiet">${now.toFixed(1)} nats now: ${percent(quarantine ? now / quarantine : 0)} of what quarantines it</span></header>
+    <section class="panel"><header><h2>Evidence</h2><span class="quiet">${now.toFixed(1)} nats now: ${percent(quarantine ? now / quarantine : 0)} of what quarantines it · times in ${zone()}</span></header>
       <div class="panel-body"><${Chart} times=${evidence.times} values=${evidence.values} height=${170} marks=${marks} from=${Number.isFinite(from) ? from : undefined}
         show=${(/** @type {number} */ value) => `${value.toFixed(value < 10 && value % 1 ? 1 : 0)} nats`}
         levels=${[{ value: suspicion, label: "suspects", tone: "watch" }, { value: quarantine, label: "quarantines", tone: "ask" }]}

@@ -73,11 +73,11 @@ function Board({ score }) {
   const rows = score.injections.toReversed();
   return html`<dl class="cards" aria-label="Score">${cards.map(([label, value, what]) => html`<div key=${label} class="card"><dt>${label}</dt><dd><b>${value}</b><span>${what}</span></dd></div>`)}</dl>
     <section class="panel"><header><h2>Every infection</h2><span class="quiet">newest first</span></header>
-      ${rows.length === 0 ? html`<${Empty} title="Nobody was infected yet">The demo's waves begin within half a minute; or infect one above.<//>` : html`<div class="scroll"><table class="list"><thead><tr><th>Agent</th><th>Infection</th><th>Contained</th><th class="wide">Diagnosis</th><th class="wide">Actions</th><th>Resolved</th></tr></thead>
+      ${rows.length === 0 ? html`<${Empty} title="Nobody was infected yet">The demo's waves begin within half a minute; or infect one above.<//>` : html`<div class="scroll"><table class="list infections"><thead><tr><th>Agent</th><th>Infection</th><th>Contained</th><th class="wide">Diagnosis</th><th class="wide">Actions</th><th>Resolved</th></tr></thead>
       <tbody>${rows.map((one, n) => html`<tr key=${rows.length - n}><td><a class="strong" href=${href("agents", one.agent_id)}>${one.agent_id}</a><div class="quiet">at ${span(one.at_s)}</div></td>
-        <td>${sentence(words(one.infection))}<div class="quiet">${words(one.strain)}</div></td>
-        <td>${one.steps_to_contain === null ? html`<span class="quiet">not yet</span>` : `after ${plural(one.steps_to_contain, "step")}`}</td>
-        <td class="wide">${one.diagnosis ? causeName(one.diagnosis) : html`<span class="quiet">–</span>`}</td>
-        <td class="wide">${one.actions.map((action) => words(action.action)).join(", ") || html`<span class="quiet">–</span>`}${one.asked_human && html`<div class="quiet">a person was asked</div>`}</td>
-        <td>${one.resolved_at_s === null ? html`<span class="quiet">not yet</span>` : `after ${span(one.resolved_at_s - one.at_s)}`}</td></tr>`)}</tbody></table></div>`}</section>`;
+        <td data-label="Infection">${sentence(words(one.infection))}<div class="quiet">${words(one.strain)}</div></td>
+        <td data-label="Contained">${one.steps_to_contain === null ? html`<span class="quiet">not yet</span>` : `after ${plural(one.steps_to_contain, "step")}`}</td>
+        <td class="wide" data-label="Diagnosis">${one.diagnosis ? causeName(one.diagnosis) : html`<span class="quiet">–</span>`}</td>
+        <td class="wide" data-label="Actions">${one.actions.map((action) => words(action.action)).join(", ") || html`<span class="quiet">–</span>`}${one.asked_human && html`<div class="quiet">a person was asked</div>`}</td>
+        <td data-label="Resolved">${one.resolved_at_s === null ? html`<span class="quiet">not yet</span>` : `after ${span(one.resolved_at_s - one.at_s)}`}</td></tr>`)}</tbody></table></div>`}</section>`;
 }

@@ -1,12 +1,12 @@
 // The fleet in five seconds: a verdict, the figures, every agent by state, and the table of them.
 
 import { useMemo, useState } from "preact/hooks";
-import { count, percent, plural, short } from "../format.js";
+import { about, count, percent, plural, short } from "../format.js";
 import { html } from "../html.js";
 import { Empty } from "../parts/empty.js";
 import { Icon } from "../parts/icon.js";
 import { go } from "../route.js";
-import { cases, fleet, fleetChanges, status, tally, waiting } from "../state.js";
+import { cases, fleet, fleetChanges, now as serverNow, status, tally, waiting } from "../state.js";
 import { useStore } from "../store.js";
 import { STATES, URGENCY } from "../words.js";
 import { AgentTable } from "./agent-table.js";
@@ -51,7 +51,13 @@ function Verdict({ counts }) {
   let title = fleet.size ? `All ${plural(fleet.size, "agent")} are well` : "Waiting for the first agent";
   /** @type {string[]} */
   const more = [];
-  if (asked.length) {
+  const held = Math.max(0, ...(now?.lockdowns ?? []).map((one) => one.agents));
+  const silent = now && now.silent_since !== null ? serverNow() - now.silent_since : 0;
+  if (held) {
+    tone = "ask";
+    title = `Everything is fenced: ${plural(held, "agent")} held by ${now?.lockdowns[0]?.by}`;
+    if (needed.length) more.push(`${plural(needed.length, "case waits", "cases wait")} for you`);
+  } else if (asked.length) {
     tone = "ask";
     title = `${plural(asked.length, "case waits", "cases wait")} for your decision`;
     more.push(`the most severe is ${asked[0]?.name}, ${asked[0]?.severity.toFixed(1)} of 10`);
@@ -64,17 +70,29 @@ function Verdict({ counts }) {
   } else if (busy) {
     tone = "busy";
     title = `${plural(busy, "agent is", "agents are")} being healed`;
+  } else if (silent) {
+    tone = "watch";
+    title = `No vital for ${about(silent)}`;
+    more.push("nobody reports, so nothing is known of how they are");
+  } else if (counts.held) {
+    tone = "watch";
+    title = `${plural(counts.held, "agent is", "agents are")} held by a person`;
   } else if (watched) {
     title = now?.mode === "observe" && counts.observed
       ? `${plural(counts.observed, "agent has", "agents have")} left ${counts.observed === 1 ? "its" : "their"} normal`
       : `All is well; ${plural(watched, "agent is", "agents are")} being watched`;
     tone = now?.mode === "observe" && counts.observed ? "watch" : "well";
   }
+  if (tone === "well" && counts.learning) {
+    tone = "watch";
+    title = `${plural(counts.learning, "agent is", "agents are")} still learning what is normal`;
+    if (watched) more.push(`${plural(watched, "other is", "others are")} being watched`);
+  }
+  if (silent && tone !== "watch") more.push(`no vital for ${about(silent)}`);
   if (asked.length && busy) more.push(`${plural(busy, "other is", "others are")} being healed`);
   if (fenced) more.push(`${fenced} of ${count(fleet.size)} fenced`);
-  if (tone === "well" && counts.learning) more.push(`${count(counts.learning)} still learning what is normal`);
   return html`<section class=${`verdict tone-${tone}`} aria-label="Verdict">
-    <${Icon} name=${tone === "ask" ? "awaiting_approval" : tone === "watch" ? "suspected" : tone === "busy" ? "healing" : "healthy"} />
+    <${Icon} name=${held ? "lock" : tone === "ask" ? "awaiting_approval" : tone === "watch" ? "suspected" : tone === "busy" ? "healing" : "healthy"} />
     <div><p class="verdict-title">${title}</p>${more.length > 0 && html`<p class="quiet">${more.join(" · ")}</p>`}</div>
     ${needed.length > 0 && html`<button type="button" class="primary" onClick=${() => go("queue")}>Decide</button>`}
   </section>`;

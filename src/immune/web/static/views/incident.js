@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { agentPath, incidentPath } from "../api.js";
-import { percent } from "../format.js";
+import { percent, zone } from "../format.js";
 import { html } from "../html.js";
 import { Badge, FenceNote, Severity } from "../parts/badge.js";
 import { Decide } from "../parts/decide.js";
@@ -45,6 +45,7 @@ export function IncidentView({ id }) {
 export function Case({ detail, again, keys = true }) {
   const { incident } = detail;
   const standing = detail.fences.filter((fence) => fence.lifted_at === null);
+  const holds = standing.filter((fence) => fence.incident_id === null);
   const news = useStore(trialNews);
   const [trial, setTrial] = useState(detail.trial);
   useEffect(() => setTrial(detail.trial), [detail.trial]);
@@ -65,15 +66,16 @@ export function Case({ detail, again, keys = true }) {
     </header>
     ${incident.summary && html`<p class="notice">${incident.summary}</p>`}
     ${incident.braked && html`<p class="notice warn">Held back by the brake: the system has fenced as many as it may. It is not fenced.</p>`}
+    ${incident.state !== "probation" && holds.map((fence) => html`<p key=${fence.id} class="notice warn"><span><b>Held by ${fence.by}</b> <${Ago} at=${fence.ordered_at} />: ${fence.reason}. Only a person lifts it.</span></p>`)}
     ${incident.absorbed_by && html`<p class="notice">A fleet incident explains it: <a href=${href("incidents", incident.absorbed_by)}>${incident.absorbed_by}</a>.</p>`}
     <div class="two uneven">
       <div class="stack">
         <${Decide} key=${incident.id} detail=${detail} again=${again} keys=${keys} abilities=${agent.data?.capabilities} />
-        ${incident.state === "probation" && html`<${Probation} trial=${trial} stale=${incident.probation?.stale ?? false} />`}
+        ${incident.state === "probation" && html`<${Probation} trial=${trial} stale=${incident.probation?.stale ?? false} holds=${holds} />`}
         <section class="panel"><header><h2>Why we think so</h2></header><div class="panel-body"><${Diagnosis} incident=${incident} /></div></section>
         <section class="panel"><header><h2>What is done about it</h2></header><div class="panel-body"><${Ladder} incident=${incident} attempts=${detail.attempts} /></div></section>
       </div>
-      <section class="panel"><header><h2>Timeline</h2><span class="quiet">newest first</span></header><div class="panel-body"><${Timeline} lines=${detail.events} /></div></section>
+      <section class="panel"><header><h2>Timeline</h2><span class="quiet">newest first, times in ${zone()}</span></header><div class="panel-body"><${Timeline} lines=${detail.events} /></div></section>
     </div></article>`;
 }
 

@@ -10,7 +10,7 @@ import { Empty, Failed, Loading } from "../parts/empty.js";
 import { Icon } from "../parts/icon.js";
 import { Deadline, Ago } from "../parts/time.js";
 import { useResource } from "../resource.js";
-import { go } from "../route.js";
+import { go, stay } from "../route.js";
 import { cases, now, waiting } from "../state.js";
 import { useStore } from "../store.js";
 import { causeName } from "../words.js";
@@ -35,27 +35,31 @@ export function QueueView({ id }) {
   const [orders, setOrders] = useState(0);
   const place = queue.findIndex((one) => one.id === id);
   const wide = useWide();
-  // a decided case makes way for the next one
-  const current = place >= 0 ? queue[place] : wide || id ? queue[Math.min(last, queue.length - 1)] : undefined;
+  const current = place >= 0 ? queue[place] : undefined;
+  // what is shown stays until the person moves on: a decided case shows what became of it
+  const next = current ? undefined : queue[Math.min(last, queue.length - 1)];
   useEffect(() => {
     if (place >= 0) setLast(place);
   }, [place]);
+  useEffect(() => {
+    if (wide && !id && queue[0]) stay("queue", queue[0].id);
+  }, [wide, id, queue.length]);
   const show = (/** @type {Waiting | undefined} */ one) => {
     if (!one) return;
     go("queue", one.id);
     requestAnimationFrame(() => document.getElementById(`case-${one.id}`)?.scrollIntoView({ block: "nearest" }));
   };
-  const step = (/** @type {number} */ by) => show(queue[Math.max(0, Math.min(queue.length - 1, (current ? queue.indexOf(current) : -1) + by))]);
+  const step = (/** @type {number} */ by) => show(current ? queue[Math.max(0, Math.min(queue.length - 1, place + by))] : next);
   const toggle = (/** @type {string} */ one) => {
-    const next = new Set(chosen);
-    if (!next.delete(one)) next.add(one);
-    choose(next);
+    const picks = new Set(chosen);
+    if (!picks.delete(one)) picks.add(one);
+    choose(picks);
   };
   useKeys({
     j: () => step(1),
     k: () => step(-1),
     x: () => current && toggle(current.id),
-    o: () => current && go("incidents", current.id),
+    o: () => id && go("incidents", id),
   });
   const picked = queue.filter((one) => chosen.has(one.id));
   const asked = queue.filter((one) => one.state === "awaiting_approval");
@@ -64,7 +68,7 @@ export function QueueView({ id }) {
   const label = picked.length ? "selected" : "all";
   const late = asked.filter((one) => one.overdue || (one.approval_deadline_at ?? Infinity) < now()).length;
 
-  if (!queue.length) {
+  if (!queue.length && !id) {
     return html`<div class="view"><div class="view-head"><h1>Decisions</h1></div>
       <${Empty} title="Nothing waits for you">Severe cases come here, fenced, with what speaks for them and what would be done.<//></div>`;
   }
@@ -85,15 +89,25 @@ export function QueueView({ id }) {
             <a href=${`#/queue/${encodeURIComponent(one.id)}`} aria-current=${one === current ? "true" : undefined}>
               <span class="line"><b>${one.name}</b><${Severity} value=${one.severity} /></span>
               <span class="line quiet"><span>${one.overdue ? html`<b class="over">Overdue</b> · ` : ""}${causeName(one.cause)}</span>
-                ${state === "awaiting_approval" && one.approval_deadline_at ? html`<${Deadline} at=${one.approval_deadline_at} />` : html`<${Ago} at=${one.opened_at} />`}</span>
+                ${state === "awaiting_approval" && one.approval_deadline_at ? html`<${Deadline} at=${one.approval_deadline_at} overdue=${one.overdue} />` : html`<${Ago} at=${one.opened_at} />`}</span>
             </a></li>`)}</ul></section>`;
         })}
-        <p class="quiet hints"><kbd>j</kbd> <kbd>k</kbd> move · <kbd>a</kbd> approve · <kbd>r</kbd> reject · <kbd>x</kbd> select · <kbd>?</kbd> all</p>
+        <p class="quiet hints"><kbd>j</kbd> <kbd>k</kbd> move · <kbd>a</kbd> <kbd>Enter</kbd> approve · <kbd>r</kbd> <kbd>Enter</kbd> reject · <kbd>x</kbd> select · <kbd>?</kbd> all</p>
       </div>
-      <div class="shown">${current && html`<a class="crumb only-narrow" href="#/queue"><${Icon} name="back" />All decisions</a><${Shown} key=${`${current.id}/${orders}`} id=${current.id} />`}</div>
+      <div class="shown">${id && html`<a class="crumb only-narrow" href="#/queue"><${Icon} name="back" />All decisions</a>
+        ${!current && html`<${Gone} next=${next} show=${show} />`}<${Shown} key=${`${id}/${orders}`} id=${id} />`}</div>
     </div>
     ${bulk && html`<${Bulk} verb=${bulk.verb} cases=${bulk.cases} close=${() => { setBulk(null); choose(new Set()); setOrders(orders + 1); }} />`}
   </div>`;
+}
+
+/**
+ * The case below no longer waits for anybody; the next one comes when it is asked for.
+ * @param {{next: Waiting | undefined, show: (one: Waiting) => void}} props
+ */
+function Gone({ next, show }) {
+  return html`<div class="notice gone" role="status"><p><b>This case no longer waits for a person.</b> Below is what became of it.${next ? "" : " Nothing waits for you now."}</p>
+    ${next && html`<button type="button" onClick=${() => show(next)}>Next case: ${next.name} <kbd aria-hidden="true">j</kbd></button>`}</div>`;
 }
 
 /** @param {{id: string}} props */
