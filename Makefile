@@ -6,7 +6,7 @@ ARGS      ?=
 TOOLS     := .venv-tools
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-LOOPS     := src/immune/detection/compiled.py src/immune/intake/otlp/wire.py
+LOOPS     := src/immune/detection/compiled.py src/immune/intake/otlp/filling.py src/immune/intake/otlp/wire.py
 # npm's own stamp; where the machine has no npm, the one from PyPI in the environment serves
 MODULES   := node_modules/.package-lock.json
 WITH_NODE := PATH="$$PATH:$(abspath $(BIN))"
@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test fuzz lint format lock clean
+.PHONY: help env demo test crash fuzz lint format lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: $(INSTALLED) ## run the demo (ARGS="--help" shows its options)
 
 test: lint ## lint, then run the tests (ARGS go to pytest)
 	$(BIN)/pytest -q -n auto $(ARGS)
+
+crash: $(INSTALLED) ## kill servers, let their stores fail: the long runs (ARGS="--kills 30 --outage 5")
+	$(BIN)/python -m tests.crash $(ARGS)
 
 fuzz: $(INSTALLED) ## mutate requests against the decoders for 10 minutes (ARGS="--seconds 60")
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -69,6 +69,7 @@ LOOPS = {
         "-fsingle-precision-constant",  # Cython writes 2 * x as 2.0 * x, to C a double
         "--param=max-completely-peel-times=4",  # a loop over 8 metrics: vectors, not 8 copies
     ),
+    "immune.intake.otlp.filling": FLAGS,
     "immune.intake.otlp.wire": FLAGS,
 }
 """Modules in Cython's pure mode, each importable only where it was compiled, and their flags."""

@@ -81,6 +81,8 @@ class Admission:
         self._link = link
         self._news: deque[Finding | Subsided] = deque()
         """What was detected and not yet brought to its case."""
+        self._bringing = asyncio.Lock()
+        """Held by whoever brings news: two tasks detect, and both may have some of one agent."""
         self._under_way = 0
         """Fences that the brake will count, and that are being written."""
         self._fleet = 0
@@ -90,8 +92,9 @@ class Admission:
         """Bring what was observed to its cases, after a look at what the fleet shares."""
         self._news.extend(_in_order(observation))
         await self._fleetwork.watch(self._clock.time(), observation.silences)
-        while self._news:
-            await self._bring_together(self._next())
+        async with self._bringing:
+            while self._news:
+                await self._bring_together(self._next())
 
     def _next(self) -> list[Finding | Subsided]:
         """The next news, of different agents: one agent's are brought one after the other."""
@@ -238,8 +241,7 @@ class Admission:
     async def _keep_treatments(self, agent_id: str) -> None:
         """The agent is ill: what limits it stays, and the end of its case says for how long."""
         for treatment in self._casework.treatments_of(agent_id):
-            if treatment.lift_at is not None:
-                await self._casework.put_treatment(ill_again(treatment))
+            await self._casework.change_treatment(treatment.id, ill_again)
 
     async def contained(self, incident: Incident, *first: e.AnyEvent) -> Incident:
         """Diagnose a contained case, after the events that contain it."""
@@ -256,15 +258,21 @@ class Admission:
         room = self._quarantine.room(now, self._fleet)
         if room <= 0:
             return
-        held = [i for i in self._casework.open_incidents() if i.braked]
-        for incident in sorted(held, key=lambda i: -i.severity)[:room]:
-            assert incident.finding is not None
-            finding = msgspec.structs.replace(incident.finding, at=now)
-            await self._answer(
-                incident, finding, incident.diagnosis or self._diagnostician.unknown()
-            )
+        async with self._bringing:
+            held = [i for i in self._casework.open_incidents() if i.braked]
+            for incident in sorted(held, key=lambda i: -i.severity)[:room]:
+                await self._free(incident, now)
         if not held:
             await self._fleetwork.brake_released(now)
+
+    async def _free(self, incident: Incident, now: float) -> None:
+        assert incident.finding is not None
+        finding = msgspec.structs.replace(incident.finding, at=now)
+        diagnosis = incident.diagnosis or self._diagnostician.unknown()
+        try:
+            await self._answer(incident, finding, diagnosis)
+        except (IllegalEvent, NotFound) as overtaken:  # by a person, while others got their slot
+            log.info("overtaken", agent_id=incident.agent_id, reason=str(overtaken))
 
     def active_agents(self) -> int:
         """Agents that reported lately, and those that can't because they are fenced."""

@@ -91,6 +91,15 @@ def assemble(
     liftings = Liftings(
         casework=casework, probations=probations, learner=learner, link=link, cases=settings.cases
     )
+    modes = Modes(settings.mode)
+    savings = Savings(
+        workflow=workflow,
+        learner=learner,
+        collector=collector,
+        modes=modes,
+        clock=clock,
+        checkpoint_s=settings.store.checkpoint_s,
+    )
     relay = OutboxRelay(
         workflow=workflow,
         casework=casework,
@@ -104,20 +113,12 @@ def assemble(
             cases=settings.cases,
             outbox=settings.outbox,
             applied=probations.begin,
+            keep=savings.keep,
         ),
         notices=Notices(notifier, clock, settings.outbox.notices_a_minute),
         supervisor=supervisor,
         clock=clock,
         params=settings.outbox,
-    )
-    modes = Modes(settings.mode)
-    savings = Savings(
-        workflow=workflow,
-        learner=learner,
-        collector=collector,
-        modes=modes,
-        clock=clock,
-        checkpoint_s=settings.store.checkpoint_s,
     )
     diagnostician = Diagnostician()
     healer = Healer(settings.healing, ImmuneMemory(settings.healing.memory))

@@ -200,6 +200,14 @@ class Casework:
             turn = self._turns[subject] = asyncio.Lock()
         return turn
 
+    async def settled(self, agent_id: str) -> None:
+        """Return once what is being written of an agent is known here, too.
+
+        Who reads a wish from the store may be quicker than whoever wrote it hears of the commit.
+        """
+        async with self._turn(agent_id):
+            return
+
     @asynccontextmanager
     async def _unit(self) -> AsyncIterator[Unit]:
         """A unit of the store, whose health is shown."""
@@ -236,27 +244,35 @@ class Casework:
             await unit.put_fence(fence)
         return rows
 
-    async def put_fence(self, fence: Fence) -> None:
-        """Write a fence outside an incident's step: a person's hold, or a confirmation.
+    async def put_fence(self, fence: Fence) -> bool:
+        """Write a fence outside an incident's step: a person's hold, its end, or a confirmation.
 
-        A confirmation of a fence that was lifted meanwhile is left out: it would stand again.
+        Of a fence that was lifted meanwhile neither is written, and the answer is False: confirmed,
+        it would stand again; lifted twice, it would be the second person's doing.
         """
         async with self._turn(fence.agent_id):
-            standing = {known.id for known in self._quarantine.standing(fence.agent_id)}
-            if fence.enforced_at is not None and fence.id not in standing:
-                return
+            ended = fence.enforced_at is not None or fence.lifted_at is not None
+            if ended and not self._stands(fence):
+                return False
             async with self._unit() as unit:
                 await unit.put_fence(fence)
             if fence.lifted_at is None:
                 self._quarantine.raised(fence)
             else:
                 self._quarantine.lowered(fence.id, fence.agent_id)
+        return True
 
-    async def put_fences(self, fences: Sequence[Fence], pushes: Sequence[PushFence]) -> None:
-        """Write holds of many agents, or their end, in one transaction with what it wishes for."""
+    async def put_fences(
+        self, fences: Sequence[Fence], pushes: Sequence[PushFence]
+    ) -> Sequence[Fence]:
+        """Write holds of many agents, or their end, in one transaction with what it wishes for.
+
+        Returns those that were written: all but ends of what somebody lifted meanwhile.
+        """
         async with AsyncExitStack() as turns:
             for agent_id in sorted({fence.agent_id for fence in fences}):
                 await turns.enter_async_context(self._turn(agent_id))
+            fences = [f for f in fences if f.lifted_at is None or self._stands(f)]
             async with self._unit() as unit:
                 for fence in fences:
                     await unit.put_fence(fence)
@@ -267,18 +283,38 @@ class Casework:
                 else:
                     self._quarantine.lowered(fence.id, fence.agent_id)
         self.outbox_grew.set()
+        return fences
+
+    def _stands(self, fence: Fence) -> bool:
+        return fence.id in {known.id for known in self._quarantine.standing(fence.agent_id)}
 
     async def push_fence(self, agent_id: str, key: str) -> None:
         """Have the enforcement points told that the agent's fences changed."""
         await self.wish(PushFence(key=f"{key}/push", agent_id=agent_id))
 
-    async def put_treatment(self, treatment: Treatment, *effects: AnyEffect) -> None:
-        """Write a treatment's new state."""
+    async def put_treatment(self, treatment: Treatment) -> None:
+        """Write a new treatment."""
         async with self._turn(treatment.agent_id):
             async with self._unit() as unit:
                 await unit.put_treatment(treatment)
-                await unit.add_effects(effects, self._clock.time())
             self._keep(treatment)
+
+    async def change_treatment(
+        self, treatment_id: str, change: Callable[[Treatment], Treatment], *effects: AnyEffect
+    ) -> None:
+        """Write what `change` makes of an open treatment as it is once its agent's turn has come;
+        neither that nor `effects` where that is no change. What `change` raises goes on."""
+        known = self.treatments.get(treatment_id)
+        if known is None:
+            return
+        async with self._turn(known.agent_id):
+            known = self.treatments.get(treatment_id)
+            if known is None or (changed := change(known)) == known:
+                return
+            async with self._unit() as unit:
+                await unit.put_treatment(changed)
+                await unit.add_effects(effects, self._clock.time())
+            self._keep(changed)
         if effects:
             self.outbox_grew.set()
 

@@ -114,9 +114,13 @@ class Interner:
         """Return those of `texts` that have no code yet."""
         return {text for text in set(texts) if text is not None and text not in self._codes}
 
+    def name(self, text: str) -> str:
+        """Return what `text` stands for: itself, where it is no alias."""
+        return self.aliases.get(text, text)
+
     def find(self, text: str) -> int | None:
-        """Return the code of `text`, or None where it has none."""
-        return self._codes.get(text)
+        """Return the code of `text` or of what it stands for, or None where it has none."""
+        return self._codes.get(self.aliases.get(text, text))
 
     def text(self, code: int) -> str:
         """Return the string of `code`; raises IndexError for a code never given."""

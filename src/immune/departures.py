@@ -16,7 +16,7 @@ from immune.casework import Casework
 from immune.clock import Clock
 from immune.detection import Sentinel
 from immune.detection.fleet import FleetWatch
-from immune.errors import InvalidInput, NotFound, Refused
+from immune.errors import IllegalEvent, InvalidInput, NotFound
 from immune.fleetwork import Fleetwork
 from immune.modes import Modes
 from immune.ports import WorkflowStore
@@ -86,16 +86,17 @@ class Departures:
     # --- by order -------------------------------------------------------------------------
 
     async def delete(self, agent_id: str) -> None:
-        """Retire one agent. Raises NotFound, and Refused where somebody must decide first."""
+        """Retire one agent. Raises NotFound, and IllegalEvent where somebody must decide first."""
         code = self._known(agent_id)
-        if why := self._kept(agent_id):
-            raise Refused(f"{agent_id} {why}: decide that first")
+        name = self._names.text(code)
+        if why := self._kept(name):
+            raise IllegalEvent(f"{name} {why}: decide that first")
         await self._retire([code], "deleted")
 
     def goodbye(self, agent_id: str) -> None:
         """The agent says that it stops: its silence is none. Raises NotFound."""
-        self._known(agent_id)
-        self._sentinel.pause(agent_id)
+        code = self._known(agent_id)
+        self._sentinel.pause(self._names.text(code))
 
     async def alias(self, agent_id: str, alias: str) -> dict[str, str]:
         """Steps reported as `alias` count as this agent's from now on; returns all aliases.
@@ -111,7 +112,7 @@ class Departures:
         if len(self._names.aliases) >= ALIASES_MAX:
             raise InvalidInput("alias", f"there are {ALIASES_MAX} already")
         known = self._names.find(alias)
-        if known not in (None, code):
+        if known not in (None, code) and alias not in self._names.aliases:
             await self.delete(alias)
         self._names.alias(alias, name)
         stored = msgspec.json.encode(self._names.aliases).decode()

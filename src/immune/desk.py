@@ -6,12 +6,14 @@ is half done. What people read is in `views`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated
 
 import msgspec
 
 from immune.diagnosis.causes import Cause
-from immune.errors import InvalidInput, NotFound, Refused
+from immune.errors import IllegalEvent, InvalidInput, NotFound, Refused, StaleVersion
 from immune.healing.actions import Action
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
@@ -25,7 +27,7 @@ from immune.quarantine import Fence
 class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One incident as the person saw it."""
 
-    incident_id: str
+    incident_id: Annotated[str, msgspec.Meta(min_length=1)]
     version: int
 
 
@@ -45,6 +47,7 @@ class OperatorDesk:
         self.lockdowns = Lockdowns(system)
         self.departures = system.departures
         self.workflow = system.workflow
+        self._holds = itertools.count()
 
     async def approve(
         self,
@@ -60,7 +63,7 @@ class OperatorDesk:
         Raises StaleVersion, IllegalEvent, NotFound, and InvalidInput for an action that is not in
         the incident's plan. `cause` corrects the diagnosis and is learned from.
         """
-        incident = self._system.casework.get(decision.incident_id)
+        incident = self._seen(decision)
         shown = incident.plan
         for action in plan:
             if action not in shown:
@@ -97,9 +100,9 @@ class OperatorDesk:
         In `exhausted` an action must be named; a named action overrides memory's ban once. Raises
         StaleVersion, IllegalEvent, NotFound and InvalidInput.
         """
-        incident = self._system.casework.get(decision.incident_id)
+        incident = self._seen(decision)
         if incident.is_fleet:
-            raise InvalidInput("incident_id", "is of many agents: heal the case of one")
+            raise IllegalEvent(f"incident {incident.id} is of many agents: heal the case of one")
         if incident.state is State.EXHAUSTED and action is None:
             raise InvalidInput("action", "the ladder is exhausted: name the action to try")
         if action is not None and action not in self._system.link.capabilities(incident.agent_id):
@@ -143,10 +146,12 @@ class OperatorDesk:
         return moved
 
     async def acknowledge(self, decision: Decision, *, who: str, why: str = "") -> Incident:
-        """Say that somebody is looking at a fleet incident. Raises as `reject` does, and
-        InvalidInput for the case of one agent."""
-        if not self._system.casework.get(decision.incident_id).is_fleet:
-            raise InvalidInput("incident_id", "is of one agent: decide it, there is no other word")
+        """Say that somebody is looking at a fleet incident. Raises as `reject` does."""
+        incident = self._seen(decision)
+        if not incident.is_fleet:
+            raise IllegalEvent(
+                f"incident {incident.id} is of one agent: decide it, there is no other word"
+            )
         return await self._system.casework.apply(
             decision.incident_id,
             e.Acknowledged(at=self._now(), who=who, why=why),
@@ -161,16 +166,15 @@ class OperatorDesk:
         system = self._system
         if not why.strip():
             raise InvalidInput("why", "say why: the next person will want to know")
-        self._known(agent_id)
+        agent_id = self._known(agent_id)
         now = self._now()
         incident = system.casework.open_of(agent_id)
         if incident is not None and incident.state in (State.SUSPECTED, State.OBSERVED):
             return await system.admission.contained(
                 incident, e.QuarantinedByPerson(at=now, who=who, why=why)
             )
-        number = sum(f.incident_id is None for f in system.quarantine.standing(agent_id))
         fence = Fence(
-            id=f"hold/{agent_id}/{now:.3f}/{number}",
+            id=f"hold/{agent_id}/{now:.3f}/{next(self._holds)}",
             agent_id=agent_id,
             incident_id=None,
             reason=why,
@@ -193,16 +197,16 @@ class OperatorDesk:
     async def release_hold(self, agent_id: str, *, who: str, why: str = "") -> list[Fence]:
         """Lift people's holds on an agent; the system's own fence is lifted through its case."""
         system = self._system
-        self._known(agent_id)
+        agent_id = self._known(agent_id)
         now = self._now()
         lifted = []
         for fence in system.quarantine.standing(agent_id):
             if fence.incident_id is None:
                 reason = f"{fence.reason} (released by {who}{': ' + why if why else ''})"
                 down = msgspec.structs.replace(fence, lifted_at=now, reason=reason)
-                await system.casework.put_fence(down)
-                await system.casework.push_fence(agent_id, f"{fence.id}/lifted")
-                lifted.append(down)
+                if await system.casework.put_fence(down):
+                    await system.casework.push_fence(agent_id, f"{fence.id}/lifted")
+                    lifted.append(down)
         if not lifted:
             raise NotFound(f"no person's hold stands around {agent_id}")
         return lifted
@@ -219,7 +223,7 @@ class OperatorDesk:
         if agent_type and agent_id:
             raise InvalidInput("agent_type", "name a type or an agent, not both")
         if agent_id:
-            self._known(agent_id)
+            agent_id = self._known(agent_id)
             _put_mode(modes.by_agent, agent_id, mode)
             await self._remember(agent_id)
             return
@@ -247,13 +251,27 @@ class OperatorDesk:
                 outcomes.append(Outcome(decision.incident_id, None, str(refused)))
         return outcomes
 
-    def _known(self, agent_id: str) -> None:
+    def _seen(self, decision: Decision) -> Incident:
+        """The incident as the person saw it.
+
+        Raises StaleVersion before anything else is said of the order: what is wrong with it now may
+        have been right then.
+        """
+        incident = self._system.casework.get(decision.incident_id)
+        if incident.version != decision.version:
+            raise StaleVersion(incident.id, decision.version, incident.version)
+        return incident
+
+    def _known(self, told: str) -> str:
+        """The name of the agent that `told` stands for; raises NotFound."""
         collector = self._system.collector
+        agent_id = collector.names.agents.name(told)
         code = collector.names.agents.find(agent_id)
         if self._system.quarantine.refuses(agent_id):
-            return  # it may never have been saved, and its hold must be liftable all the same
+            return agent_id  # maybe never saved, and its hold must be liftable all the same
         if code is None or not collector.row(code).last_seen_at:
-            raise NotFound(f"no agent {agent_id} ever reported")
+            raise NotFound(f"no agent {told} ever reported")
+        return agent_id
 
     def _known_type(self, agent_type: str) -> None:
         collector = self._system.collector

@@ -6,7 +6,7 @@ effect does no harm; lanes, retries and pauses are the relay's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
@@ -48,8 +48,10 @@ class Errands:
         cases: CaseSettings,
         outbox: OutboxSettings,
         applied: Callable[[Incident], None],
+        keep: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
-        """`applied` is called when an action was acknowledged and the incident is on probation."""
+        """`applied` is called when an action was acknowledged and the incident is on probation;
+        `keep` saves what was learned of agents."""
         self._casework = casework
         self._liftings = liftings
         self._learner = learner
@@ -59,9 +61,11 @@ class Errands:
         self._cases = cases
         self._params = outbox
         self._applied = applied
+        self._keep = keep
 
     async def run(self, row: OutboxRow) -> None:
         """Carry out one wish. Raises Transient to be called again, and what a link may raise."""
+        await self._casework.settled(row.effect.agent_id)
         match row.effect:
             case fx.PushFence(agent_id=agent_id, key=key):
                 await self._push_fence(agent_id, key)
@@ -72,7 +76,7 @@ class Errands:
             case fx.KeepTreatment() as order:
                 await self._liftings.keep(order)
             case fx.SetBaseline(agent_id=agent_id, order=order):
-                self._set_baseline(agent_id, order)
+                await self._set_baseline(agent_id, order)
             case fx.EndTreatments(agent_id=agent_id):
                 await self._end_treatments(agent_id)
 
@@ -108,8 +112,10 @@ class Errands:
     # --- actions -----------------------------------------------------------------------------
 
     def _wanted(self, order: fx.ApplyAction) -> bool:
+        """Whether the order is still to be carried out: one that was acknowledged is not, though
+        we died before the outbox said so."""
         attempt = self._casework.attempt(order.incident_id)
-        return attempt is not None and attempt.key == order.key
+        return attempt is not None and attempt.key == order.key and attempt.applied_at is None
 
     async def _apply(self, order: fx.ApplyAction, tries: int) -> None:
         attempt = self._casework.attempt(order.incident_id)
@@ -166,16 +172,20 @@ class Errands:
 
     # --- baselines and treatments ------------------------------------------------------------
 
-    def _set_baseline(self, agent_id: str, order: fx.BaselineOrder) -> None:
+    async def _set_baseline(self, agent_id: str, order: fx.BaselineOrder) -> None:
         if self._casework.open_of(agent_id) is not None:
             return  # it fell ill again before this came to pass: what waits is the new case's
         self._learner.thaw(agent_id, str(order))
-        self._sentinel.forget(agent_id)
+        self._sentinel.forget(agent_id, cured=order is fx.BaselineOrder.DISCARD)
         if not learns(self._casework.treatments_of(agent_id)):
             # nothing is learned while a limiting treatment is in force
             self._learner.freeze(agent_id, self._clock.time())
+        # before the wish counts as met: the next process would know the old baseline only
+        await self._keep([agent_id])
 
     async def _end_treatments(self, agent_id: str) -> None:
-        now = self._clock.time()
+        now, stay_well_s = self._clock.time(), self._cases.stay_well_s
         for treatment in self._casework.treatments_of(agent_id):
-            await self._casework.put_treatment(ended(treatment, now, self._cases.stay_well_s))
+            await self._casework.change_treatment(
+                treatment.id, lambda known: ended(known, now, stay_well_s)
+            )

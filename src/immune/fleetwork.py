@@ -168,9 +168,11 @@ class Fleetwork:
 
     def _hold_still(self, fleet: FleetFinding) -> None:
         """Freeze the baselines of all members, those that joined later included."""
-        for agent_id in self._watch.members_of(fleet):
-            if not self._learner.frozen(agent_id):
-                self._learner.freeze(agent_id, fleet.onset_at)
+        learner = self._learner
+        rows = learner.streams.used()
+        frozen = learner.streams.agent[rows[learner.kernel.frozen[rows]]]
+        for agent_id in self._watch.members_beside(fleet, frozen):
+            learner.freeze(agent_id, fleet.onset_at)
 
     async def _over(self, found: FleetFinding, now: float) -> None:
         incident_id, _ = self._open[found.subject]

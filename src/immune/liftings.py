@@ -66,10 +66,9 @@ class Liftings:
         except (Unreachable, ActionFailed, Refused) as fault:
             await self.not_lifted(order, str(fault))
             return
-        on_trial = lifting(treatment, answer.at)
-        await self._casework.put_treatment(on_trial)
+        await self._casework.change_treatment(treatment.id, lambda known: lifting(known, answer.at))
         self._wished.discard(order.key)
-        await self._probations.begin_lift(on_trial)
+        await self._probations.begin_lift(self._casework.treatments[treatment.id])
         if self._casework.open_of(treatment.agent_id) is not None:
             await self._probations.superseded(treatment.agent_id)  # it fell ill while we waited
 
@@ -79,8 +78,11 @@ class Liftings:
         treatment = self._wanted(order)
         if treatment is not None and treatment.lift_at is not None:
             log.warning("not lifted", treatment=treatment.id, reason=why)
-            later = ended(treatment, treatment.lift_at, self._cases.stay_well_s)
-            await self._casework.put_treatment(later)
+            due_at, stay_well_s = treatment.lift_at, self._cases.stay_well_s
+            await self._casework.change_treatment(
+                treatment.id,
+                lambda known: known if known.lift_at is None else ended(known, due_at, stay_well_s),
+            )
 
     def _wanted(self, order: fx.LiftTreatment) -> Treatment | None:
         """The treatment, if it is in force and its agent has no new case."""
@@ -91,9 +93,11 @@ class Liftings:
 
     async def decided(self, treatment_id: str, verdict: Verdict) -> None:
         """The trial of a lifting is over."""
-        treatment = self._casework.treatments[treatment_id]
+        treatment = self._casework.treatments.get(treatment_id)
+        if treatment is None or treatment.state is not TreatmentState.LIFTING:
+            return  # it was settled while a trial begun anew by a restart still ran
         if verdict is Verdict.CURED:
-            await self._casework.put_treatment(settled(treatment, verdict))
+            await self._casework.change_treatment(treatment_id, lambda t: settled(t, verdict))
             self._learn_again(treatment.agent_id)
             return
         await self._casework.wish(
@@ -115,8 +119,8 @@ class Liftings:
             await self.not_kept(order, str(fault))
             return
         text = f"{treatment.agent_id} fell ill again without {treatment.action}: it is kept"
-        await self._casework.put_treatment(
-            settled(treatment, Verdict.RELAPSED), _kept(treatment, text)
+        await self._casework.change_treatment(
+            treatment.id, lambda t: settled(t, Verdict.RELAPSED), _kept(treatment, text)
         )
 
     async def not_kept(self, order: fx.KeepTreatment, why: str) -> None:
@@ -124,12 +128,15 @@ class Liftings:
         treatment = self._casework.treatments.get(order.treatment_id)
         if treatment is None or treatment.state is not TreatmentState.LIFTING:
             return
-        lost = msgspec.structs.replace(treatment, state=TreatmentState.LIFTED)
         text = (
             f"{treatment.agent_id} fell ill again without {treatment.action}, "
             f"and it could not be ordered again: {why}"
         )
-        await self._casework.put_treatment(lost, _kept(treatment, text))
+        await self._casework.change_treatment(
+            treatment.id,
+            lambda t: msgspec.structs.replace(t, state=TreatmentState.LIFTED),
+            _kept(treatment, text),
+        )
         self._learn_again(treatment.agent_id)
 
     def _learn_again(self, agent_id: str) -> None:

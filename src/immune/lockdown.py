@@ -32,6 +32,7 @@ class Lockdowns:
 
     def __init__(self, system: ImmuneSystemOrchestrator) -> None:
         self._system = system
+        self._latest = 0.0
 
     def standing(self) -> list[Lockdown]:
         """Those of which a hold still stands, oldest first."""
@@ -50,10 +51,11 @@ class Lockdowns:
             raise InvalidInput("why", "say why: the next person will want to know")
         system = self._system
         now = system.clock.time()
-        lockdown_id = f"{now:.3f}"
         codes = system.collector.known().tolist()
         if not codes:
             raise NotFound("no agent ever reported: there is nothing to fence")
+        self._latest = max(now, self._latest + 0.001)  # two at once are two all the same
+        lockdown_id = f"{self._latest:.3f}"
         rows = [system.collector.row(code) for code in codes]
         modes = system.modes.by_agent
         await system.workflow.put_agents(
@@ -89,12 +91,12 @@ class Lockdowns:
             and fence.id.startswith(_PREFIX)
             and _lockdown_of(fence) == lockdown_id
         ]
+        lifted = await self._put(lifted) if lifted else []
         if not lifted:
             raise NotFound(f"no hold of the lockdown {lockdown_id} stands")
-        await self._put(lifted)
         return _summed(lockdown_id, lifted)
 
-    async def _put(self, fences: list[Fence]) -> None:
+    async def _put(self, fences: list[Fence]) -> list[Fence]:
         pushes = [
             PushFence(
                 key=f"{fence.id}/{'lifted' if fence.lifted_at else 'up'}/push",
@@ -102,7 +104,7 @@ class Lockdowns:
             )
             for fence in fences
         ]
-        await self._system.casework.put_fences(fences, pushes)
+        return list(await self._system.casework.put_fences(fences, pushes))
 
 
 def _lockdown_of(fence: Fence) -> str:

@@ -81,8 +81,12 @@ class Probations:
             if incident.state is State.PROBATION:
                 self.begin(incident)
         for treatment in list(self._casework.treatments.values()):
-            if treatment.state is TreatmentState.LIFTING:
+            if treatment.state is not TreatmentState.LIFTING:
+                continue
+            if self._casework.open_of(treatment.agent_id) is None:
                 await self.begin_lift(treatment)
+            else:  # its new case took over, and is watched itself
+                await self.lift_decided(treatment.id, Verdict.RELAPSED)
         for watch in list(self._watches.values()):
             vitals = await self._telemetry.read(watch.agent_id, kind=watch.kind, since=watch.since)
             if vitals:

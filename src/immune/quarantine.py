@@ -11,6 +11,7 @@ import msgspec
 
 from immune.errors import InvalidInput
 from immune.incidents.events import SYSTEM
+from immune.words import percent
 
 
 class BrakeParams(msgspec.Struct, frozen=True):
@@ -48,6 +49,18 @@ class Fence(msgspec.Struct, frozen=True):
     lifted_at: float | None = None
     exempt: bool = False
     """Ordered by a hard limit or a person: the brake does not count it."""
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """One rule of the brake, as it stands now."""
+
+    limit: int
+    """Agents that it lets the system fence."""
+    used: int
+    span: str
+    """What it counts: those fenced ``at once``, or within ``an hour``."""
+    why: str
+    """Where the limit comes from, in words."""
 
 
 class QuarantineController:
@@ -97,16 +110,20 @@ class QuarantineController:
         if not known:
             self._standing.pop(agent_id, None)
 
-    def room(self, now: float, active_agents: int) -> int:
-        """How many more agents the system may fence now; 0 or less means the brake holds."""
+    def bounds(self, now: float, active_agents: int) -> tuple[Bound, ...]:
+        """The rules that hold now: how many at once, and within an hour unless the brake is off."""
         p = self._params
         for incident_id in [i for i, at in self._orders.items() if at <= now - 3600.0]:
             del self._orders[incident_id]
-        at_once = max(p.at_least, int(p.share * active_agents)) - self._counted
+        at_once = _bound(p.share, p.at_least, active_agents, self._counted, "at once")
         if p.share >= 1.0:
-            return at_once
-        hourly = max(p.hourly_at_least, int(p.hourly_share * active_agents))
-        return min(at_once, hourly - len(self._orders))
+            return (at_once,)
+        lately = len(self._orders)
+        return at_once, _bound(p.hourly_share, p.hourly_at_least, active_agents, lately, "an hour")
+
+    def room(self, now: float, active_agents: int) -> int:
+        """How many more agents the system may fence now; 0 or less means the brake holds."""
+        return min(bound.limit - bound.used for bound in self.bounds(now, active_agents))
 
     def brake(self, now: float, active_agents: int, under_way: int = 0) -> str:
         """Why the brake holds, in words; empty where one more fence may be raised.
@@ -124,6 +141,13 @@ class QuarantineController:
     def counted(self) -> int:
         """Standing fences that the brake counts."""
         return self._counted
+
+
+def _bound(share: float, at_least: int, active: int, used: int, span: str) -> Bound:
+    limit = int(share * active)
+    if limit > at_least:
+        return Bound(limit, used, span, f"{percent(share)} of {active:,} active agents")
+    return Bound(at_least, used, span, "always allowed, however small the fleet")
 
 
 def _counts(fence: Fence) -> bool:

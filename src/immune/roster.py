@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from immune.columns import Bool, Float32, Int32
+from immune.detection.sentinel import Levels
 from immune.incidents.incident import Incident
 from immune.incidents.states import OPEN, State
 from immune.orchestrator import ImmuneSystemOrchestrator
@@ -42,6 +43,8 @@ class FleetColumns(NamedTuple):
     """Whether every fence around it was confirmed by an enforcement point."""
     active: Bool
     """Whether it reported lately, or cannot because it is fenced."""
+    shared: Bool
+    """Whether an open fleet incident names it: what it shows is explained by that."""
     cases: dict[int, Incident]
     """Open cases by the agent's code."""
 
@@ -82,7 +85,7 @@ class Roster:
 
         severity = np.zeros(size, np.float32)
         fenced, enforced = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
-        active = np.zeros(size, np.bool_)
+        active, shared = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
         active[system.collector.active()] = True
 
         find = system.collector.names.agents.find
@@ -94,6 +97,10 @@ class Roster:
                 enforced[at] = all(fence.enforced_at is not None for fence in standing)
         cases = {}
         for incident in system.casework.open_incidents():
+            for member in incident.members:
+                at = find(member)
+                if at is not None and at < size:
+                    shared[at] = True
             at = None if incident.is_fleet else find(incident.agent_id)
             if at is not None and at < size:
                 cases[at] = incident
@@ -106,6 +113,7 @@ class Roster:
             fenced[code],
             enforced[code],
             active[code],
+            shared[code],
             cases,
         )
 
@@ -152,3 +160,22 @@ class Roster:
             if known:
                 spent[place] = usd + (0.0 if np.isnan(spent[place]) else float(spent[place]))
         return spent
+
+
+Level = tuple[float, float, float]
+NO_LEVEL: Level = (0.0, 0.0, 0.0)
+
+
+def worst(levels: Levels) -> dict[int, Level]:
+    """Evidence and both thresholds of each agent's most telling kind of step, by its code."""
+    found: dict[int, Level] = {}
+    for code, *level in zip(
+        levels.agent.tolist(),
+        levels.evidence.tolist(),
+        levels.suspicion.tolist(),
+        levels.quarantine.tolist(),
+        strict=True,
+    ):
+        if code not in found or level[0] > found[code][0]:
+            found[code] = (level[0], level[1], level[2])
+    return found

@@ -79,15 +79,22 @@ class Savings:
 
     async def save(self, *, everything: bool = False) -> None:
         """Save the next part of the round, or all of it: agents and what was learned of them."""
-        now = self._clock.time()
         if everything or not self._unsaved:
             # a round ends before the next begins, or those first in line were all that is saved
             self._unsaved = deque(self._learner.dirty())
             share = 1.0 if everything else min(PART_S / self.checkpoint_s, 1.0)
             self._part = math.ceil(len(self._unsaved) * share)
-        turn = [self._unsaved.popleft() for _ in range(min(self._part, len(self._unsaved)))]
+        await self.keep(
+            [self._unsaved.popleft() for _ in range(min(self._part, len(self._unsaved)))]
+        )
+
+    async def keep(self, agent_ids: Sequence[str]) -> None:
+        """Save these agents and what was learned of them, now."""
+        now = self._clock.time()
         find = self._collector.names.agents.find
-        part = [agent_id for agent_id in turn if find(agent_id) is not None]  # others were retired
+        part = [
+            agent_id for agent_id in agent_ids if find(agent_id) is not None
+        ]  # others were retired
         await self._workflow.put_baselines(
             [
                 BaselineRow(agent_id, kind, now, blob)

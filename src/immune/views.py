@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 
 from immune.detection.findings import BaselineProfile
-from immune.detection.sentinel import Levels
 from immune.errors import NotFound
 from immune.healing.actions import Action, Healing, Outcome, Treatment
 from immune.healing.trial import TrialState
@@ -24,8 +23,8 @@ from immune.memory import Cell
 from immune.modes import Mode
 from immune.orchestrator import ImmuneSystemOrchestrator
 from immune.ports import IncidentEvent
-from immune.quarantine import Fence
-from immune.roster import STATES, Roster
+from immune.quarantine import Bound, Fence
+from immune.roster import NO_LEVEL, STATES, Roster, worst
 from immune.supervisor import TaskHealth
 from immune.tally import Tally
 from immune.vitals import Kind, Vital
@@ -40,6 +39,8 @@ class BrakeView(msgspec.Struct, frozen=True):
     share: float
     holding: str
     """Why it holds, in words; empty where it does not."""
+    bounds: list[Bound]
+    """Its rules, of which the nearer one counts; with the brake off only the one at once."""
 
 
 class WouldHave(msgspec.Struct, frozen=True):
@@ -124,6 +125,8 @@ class IncidentDetail(msgspec.Struct, frozen=True):
     events: list[IncidentEvent]
     attempts: list[Healing]
     trial: TrialState | None
+    record: list[Cell]
+    """What memory knows of actions against its likeliest cause."""
     fences: list[Fence]
     """Its own, and the holds by persons that stand around its agent."""
 
@@ -206,6 +209,7 @@ class Views:
                 room=system.quarantine.room(now, active),
                 share=system.settings.brake.share,
                 holding=system.quarantine.brake(now, active),
+                bounds=list(system.quarantine.bounds(now, active)),
             ),
             would_have=WouldHave(len(self._would_fence), len(self._would_ask)),
             accepted=system.collector.accepted,
@@ -248,10 +252,10 @@ class Views:
     def agents(self) -> list[AgentView]:
         """All agents, by id."""
         system = self._system
-        worst = _worst(system.sentinel.levels())
+        levels = worst(system.sentinel.levels())
         ready = system.sentinel.ready_agents()
         rows = [
-            self._agent(code, worst.get(code, _NO_LEVEL), code in ready)
+            self._agent(code, levels.get(code, NO_LEVEL), code in ready)
             for code in system.collector.known().tolist()
         ]
         return sorted(rows, key=lambda row: row.agent_id)
@@ -291,7 +295,7 @@ class Views:
         code = self.code(agent_id)
         if code is None:
             raise NotFound(f"no agent {agent_id} ever reported")
-        level = _worst(system.sentinel.levels(agent_id)).get(code, _NO_LEVEL)
+        level = worst(system.sentinel.levels(agent_id)).get(code, NO_LEVEL)
         view = self._agent(code, level, code in system.sentinel.ready_agents())
         profiles = [system.learner.profile(agent_id, kind) for kind in Kind]
         return AgentDetail(
@@ -343,9 +347,14 @@ class Views:
                 if incident.state is State.PROBATION
                 else None
             ),
+            record=self._record(incident),
             fences=[f for f in fences if f.incident_id == incident_id]
             + [f for f in system.quarantine.standing(incident.subject.name) if not f.incident_id],
         )
+
+    def _record(self, incident: Incident) -> list[Cell]:
+        cause = incident.diagnosis.cause if incident.diagnosis else None
+        return [cell for cell in self._system.healer.memory.summary() if cell.cause == cause]
 
     def trial(self, incident_id: str) -> TrialState | None:
         """How the watched return of an open case stands; None where it is not on probation."""
@@ -357,6 +366,10 @@ class Views:
     def now(self) -> float:
         """UTC, epoch seconds."""
         return self._system.clock.time()
+
+    def name(self, told: str) -> str:
+        """The agent that a name stands for: the one of that name, where it is no alias."""
+        return self._system.collector.names.agents.name(told)
 
     def code(self, agent_id: str) -> int | None:
         """The code of an agent that reported; None for any other name."""
@@ -379,22 +392,3 @@ class Views:
     async def events(self, after_seq: int, limit: int = 1000) -> list[IncidentEvent]:
         """The run's log after a place in it."""
         return await self._system.workflow.events(after_seq=after_seq, limit=limit)
-
-
-_Level = tuple[float, float, float]
-_NO_LEVEL: _Level = (0.0, 0.0, 0.0)
-
-
-def _worst(levels: Levels) -> dict[int, _Level]:
-    """Evidence and both thresholds of each agent's most telling kind of step, by its code."""
-    worst: dict[int, _Level] = {}
-    for code, *level in zip(
-        levels.agent.tolist(),
-        levels.evidence.tolist(),
-        levels.suspicion.tolist(),
-        levels.quarantine.tolist(),
-        strict=True,
-    ):
-        if code not in worst or level[0] > worst[code][0]:
-            worst[code] = (level[0], level[1], level[2])
-    return worst

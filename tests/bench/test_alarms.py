@@ -19,9 +19,9 @@ def slices(*evidence: list[float]) -> list[Float32]:
 
 
 def test_the_thresholds_are_those_of_the_default_budgets() -> None:
-    """Once an agent-day; twice a week for a thousand agents."""
+    """Once an agent-day; twice a week for ten thousand agents."""
     assert pytest.approx(np.log(86_400), abs=1e-4) == SUSPICION
-    assert pytest.approx(np.log(86_400 * 3500), abs=1e-3) == QUARANTINE
+    assert pytest.approx(np.log(86_400 * 35_000), abs=1e-3) == QUARANTINE
 
 
 def test_an_episode_is_one_suspicion_until_it_has_fallen_back() -> None:

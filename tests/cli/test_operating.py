@@ -107,12 +107,12 @@ def test_yes_shows_what_it_approves_and_sends_that_version(run: Run, server: Scr
     assert code == 0
     for said in (
         "severity   8.2",
-        "tool_instability 82%",
+        "tool instability 82 %",
         "times normal [bold]",
         "1. revoke_tools  takes the slow tool away",
         "-. rollback_prompt  skipped: failed lately",
         "2. clone_agent",
-        "reset_memory: relapsed (still slow)",
+        "reset_memory: still sick (still slow)",
         "version    4",
         "inc-7 of coder-3 is healing",
     ):
@@ -203,7 +203,7 @@ def test_an_incident_is_shown_with_its_timeline(run: Run, server: Scripted) -> N
     """Each event with its time since the first, its actions, and who decided it."""
     server.on("GET", "/api/incidents/inc-7", (200, DETAIL))
     _, out, _ = run("incidents", "inc-7", "--server", server.url)
-    said = "diagnosed tool_instability 82%; plan revoke_tools → clone_agent; asks: severity 8.2"
+    said = "diagnosed: tool instability 82 %; plan revoke_tools → clone_agent; asks: severity 8.2"
     row = next(line for line in out.splitlines() if line.lstrip().startswith("+2 min"))
     assert said in row
     assert row.split()[-1] == "system"

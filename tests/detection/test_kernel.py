@@ -110,9 +110,9 @@ def test_a_sample_is_scored_before_it_is_learned(kernel: MakeKernel) -> None:
     assert made.block[0, AT["mean"], Metric.LATENCY_MS] == before
 
 
-@pytest.mark.parametrize(("steps", "calm"), [(6, False), (7, True)])
+@pytest.mark.parametrize(("steps", "calm"), [(5, False), (7, True)])
 def test_a_short_burst_cannot_fence(kernel: MakeKernel, steps: int, calm: bool) -> None:
-    """However wild in however many metrics: six steps from any day's evidence, seven from none."""
+    """However wild in however many metrics: five steps from any day's evidence, seven from none."""
     work = Workload(100, 3)
     made = kernel(100)
     rows, nats = np.arange(100), np.full(100, NATS)

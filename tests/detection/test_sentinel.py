@@ -392,16 +392,16 @@ def finding(tier: Tier, severity: float = 3.0, *, fences: bool = True) -> Findin
 
 
 def test_an_untold_tier_is_looked_at_again() -> None:
-    """What crossed but named no metric is looked at every few steps until it can be told."""
+    """What crossed but named no metric is looked at each step at first, then every few steps."""
     params = EpisodeParams()
     episode = Episode(onset_at=0.0)
     looks = []
-    for _ in range(11):
+    for _ in range(20):
         tier = episode.step(level(MIDDLE), params)
         if tier is not None:
             episode.looked = episode.steps
         looks.append(tier is not None)
-    assert [i for i, looked in enumerate(looks) if looked] == [0, 5, 10]
+    assert [i for i, looked in enumerate(looks) if looked] == [*range(10), 14, 19]
     assert episode.step(level(HIGH), params) is Tier.QUARANTINE
 
 
@@ -469,3 +469,29 @@ def test_findings_survive_the_store() -> None:
     assert found is not None
     data = msgspec.json.encode(found[1])
     assert msgspec.json.decode(data, type=Finding) == found[1]
+
+
+def test_a_shift_too_small_to_matter_lends_its_evidence_to_nobody() -> None:
+    """A tenth more of latency while a treatment lasts, and then an error: it is judged alone."""
+    watch = Watch(6, seed=131)
+    watch.work.sigma[:] = 0.06
+    assert watch.run(600) == []
+    watch.learner.freeze(watch.work.ids[2], float(watch.work.at.max()))
+    watch.work.factors[2, LATENCY] = 1.1
+    assert watch.run(200) == []
+    assert watch.evidence(2) > 18.3
+    watch.work.error_rate[2] = 1.0
+    assert [f.tier for f in watch.run(1) if f.agent_id == watch.work.ids[2]] == []
+
+
+def test_after_a_cure_no_onset_is_older_than_it() -> None:
+    """What an agent did while it was sick proves nothing against it once it is well."""
+    watch = warm(132)
+    sick = watch.work.ids[2]
+    watch.work.factors[2, LATENCY] = 5.0
+    assert watch.until(2, Tier.QUARANTINE) is not None
+    watch.sentinel.forget(sick, cured=True)
+    cured_at = float(watch.work.at.max())
+    found = watch.until(2, Tier.SUSPICION)
+    assert found is not None
+    assert found[1].onset_at > cured_at - 2

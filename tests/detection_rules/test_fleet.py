@@ -211,6 +211,18 @@ def test_an_open_finding_is_not_found_again_and_subsides_once() -> None:
     assert [f.subject for f in herd.run(30)[1]] == [outage.subject]
 
 
+def test_the_members_beside_those_held_already_are_named() -> None:
+    """Who is to be held still is told by what is left when those held already are taken away."""
+    herd = calm(3)
+    herd.outage(herd.members(0))
+    _, (outage,) = herd.run(15)
+    members = herd.members(0)
+    assert set(herd.watch.members_beside(outage, herd.codes[members[:2]])) == herd.ids(members[2:])
+    assert herd.watch.members_beside(outage, herd.codes) == ()
+    herd.watch.close(outage)
+    assert set(herd.watch.members_beside(outage, herd.codes[:0])) == set(outage.members)
+
+
 def test_a_change_of_all_agents_has_the_fleet_as_its_subject() -> None:
     """When every agent of every provider becomes slow, no provider is to blame."""
     herd = calm(44)

@@ -112,7 +112,7 @@ def test_shared_change_is_external() -> None:
     assert Diagnostician().diagnose(shown).cause is Cause.TOOL_INSTABILITY
     shared = Diagnostician().diagnose(shown, fleet_share=0.4)
     assert shared.cause is Cause.EXTERNAL_CAUSE
-    assert "40% of its group changed alike" in shared.reasons
+    assert "40 % of its group changed alike" in shared.reasons
     assert Diagnostician().diagnose(shown, fleet_share=0.05).cause is Cause.TOOL_INSTABILITY
 
 
@@ -160,7 +160,7 @@ def test_reasons_are_words_with_numbers() -> None:
     )
     assert Diagnostician().diagnose(shown).reasons[1:] == (
         "latency 4.2 times normal over the last 40 s",
-        "70% of steps have a retry, normally 4%",
+        "70 % of steps have a retry, normally 4 %",
         "a hard limit was passed: 2 USD an hour",
         "most of the failed calls are to search",
         "errors of type Timeout",

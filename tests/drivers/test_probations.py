@@ -10,8 +10,9 @@ from immune.casework import Casework
 from immune.clock import ManualClock
 from immune.columns import Names, from_vitals
 from immune.detection import BaselineLearner, DetectionParams
-from immune.healing.actions import Action
+from immune.healing.actions import Action, Treatment, TreatmentState
 from immune.healing.params import TrialParams
+from immune.healing.trial import Verdict
 from immune.incidents import events as e
 from immune.incidents.incident import Probation
 from immune.incidents.states import State
@@ -27,7 +28,7 @@ class Ward:
 
     def __init__(self) -> None:
         self.clock, self.names = ManualClock(NOW), Names()
-        workflow = MemoryWorkflow("r")
+        self.telemetry, workflow = MemoryTelemetry(self.names), MemoryWorkflow("r")
         self.casework = Casework(
             workflow, QuarantineController(BrakeParams()), self.clock, Supervisor(self.clock)
         )
@@ -36,7 +37,7 @@ class Ward:
         self.probations = Probations(
             casework=self.casework,
             learner=BaselineLearner(DetectionParams(), self.names),
-            telemetry=MemoryTelemetry(self.names),
+            telemetry=self.telemetry,
             workflow=workflow,
             names=self.names,
             clock=self.clock,
@@ -97,3 +98,34 @@ async def test_an_agents_clock_that_is_behind_makes_nothing_stale() -> None:
     await ward.step(at=NOW + 1.0)
     await ward.wait(100.0)
     assert not ward.stale()
+
+
+async def test_a_restart_goes_on_with_a_case_and_not_with_the_lifting_that_it_ended() -> None:
+    """The agent fell ill while a treatment was being lifted: its case is what is on trial."""
+    ward = Ward()
+    await ward.begin()
+    await ward.casework.put_treatment(
+        Treatment(
+            "inc-0/1",
+            "a",
+            "inc-0",
+            Action.REDUCE_AUTONOMY,
+            (),
+            NOW - 60.0,
+            NOW - 30.0,
+            TreatmentState.LIFTING,
+            NOW - 20.0,
+        )
+    )
+    await ward.telemetry.append(from_vitals([vital(NOW + 10.0, "a")], ward.names))
+    decided: list[tuple[str, Verdict]] = []
+
+    async def hear(treatment_id: str, verdict: Verdict) -> None:
+        decided.append((treatment_id, verdict))
+
+    ward.probations.lift_decided = hear
+    await ward.probations.load()
+    assert decided == [("inc-0/1", Verdict.RELAPSED)]
+    state = ward.probations.state("a")
+    assert state is not None
+    assert state.fresh_steps == 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 from tests.incidents.cases import diagnosed, finding, incident
@@ -14,15 +15,16 @@ from immune.columns import Names, from_vitals
 from immune.detection import BaselineLearner, DetectionParams, Sentinel
 from immune.errands import Errands
 from immune.errors import ActionFailed, StoreDown, Transient, Unreachable
-from immune.healing.actions import Action, ActionAnswer, Change
+from immune.healing.actions import Action, ActionAnswer, Change, Treatment, TreatmentState
 from immune.healing.params import TrialParams
+from immune.healing.trial import Verdict
 from immune.incidents import effects as fx
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
 from immune.liftings import Liftings
 from immune.notices import Notices
-from immune.ports import Notifier
+from immune.ports import Notifier, Unit
 from immune.probations import Probations
 from immune.quarantine import BrakeParams, QuarantineController
 from immune.relay import GIVE_UP_AFTER, LANES, OutboxRelay
@@ -65,18 +67,19 @@ class Office:
             params=TrialParams(),
             companions=lambda agent_id: (),
         )
+        self.liftings = Liftings(
+            casework=self.casework,
+            probations=probations,
+            learner=self.learner,
+            link=self.link,
+            cases=cases,
+        )
         self.relay = OutboxRelay(
             workflow=self.workflow,
             casework=self.casework,
             errands=Errands(
                 casework=self.casework,
-                liftings=Liftings(
-                    casework=self.casework,
-                    probations=probations,
-                    learner=self.learner,
-                    link=self.link,
-                    cases=cases,
-                ),
+                liftings=self.liftings,
                 learner=self.learner,
                 sentinel=self.sentinel,
                 link=self.link,
@@ -84,12 +87,16 @@ class Office:
                 cases=cases,
                 outbox=outbox,
                 applied=lambda incident: None,
+                keep=self.keep,
             ),
             notices=Notices(self.notifier, self.clock, outbox.notices_a_minute),
             supervisor=self.supervisor,
             clock=self.clock,
             params=outbox,
         )
+
+    async def keep(self, agent_ids: Sequence[str]) -> None:
+        """Nothing that is learned here is needed again."""
 
     async def contain(self, number: int = 1) -> Incident:
         """A new case of agent a1, a2 … is confirmed, fenced and to be healed."""
@@ -326,6 +333,62 @@ async def test_effects_left_by_a_crash_are_carried_out_by_the_next_process() -> 
     await later.work()
     assert [call.verb for call in later.link.done] == ["fence", "apply", "fence"]
     assert later.casework.get("inc-1").state is State.PROBATION
+
+
+class LateNews(MemoryWorkflow):
+    """A store that others can read from before whoever wrote hears that it is written."""
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[Unit]:
+        async with super().unit() as unit:
+            yield unit
+        await breathe()
+
+
+async def test_a_wish_that_is_read_before_its_writer_hears_of_it_is_carried_out() -> None:
+    """The fence is pushed as it was ordered, and the action is not taken for unwanted."""
+    office = Office(LateNews("r"))
+    ordering = asyncio.create_task(office.contain())
+    while not ordering.done():
+        await office.relay.round()
+        await office.clock.sleep(0.0)
+    await office.work()
+    calls = [(call.verb, call.what) for call in office.link.calls]
+    assert calls == [("fence", True), ("apply", Action.REDUCE_AUTONOMY), ("fence", False)]
+    assert office.casework.get("inc-1").state is State.PROBATION
+
+
+class Forgetful(MemoryWorkflow):
+    """A store whose process dies before it can note that an action was carried out."""
+
+    async def effect_done(self, key: str, at: float) -> None:
+        if key == "inc-1/1":
+            raise StoreDown("nobody is there any more")
+        await super().effect_done(key, at)
+
+
+async def test_an_action_that_was_acknowledged_is_not_asked_for_again() -> None:
+    """Its answer was written; that the wish was met was not."""
+    office = Office(Forgetful("r"))
+    await office.contain()
+    await office.work()
+    later = Office(office.workflow)
+    await later.casework.load()
+    assert later.casework.get("inc-1").state is State.PROBATION
+    await later.relay.load()
+    await later.work()
+    assert [call for call in later.link.calls if call.verb == "apply"] == []
+
+
+async def test_a_trial_that_a_restart_began_anew_may_end_after_its_treatment_was_kept() -> None:
+    """What is settled stays so, and nobody is told of a fault."""
+    office = Office()
+    kept = Treatment(
+        "inc-0/1", "a1", "inc-0", Action.REDUCE_AUTONOMY, (), 1.0, 2.0, TreatmentState.KEPT, 3.0
+    )
+    await office.casework.put_treatment(kept)
+    await office.liftings.decided(kept.id, Verdict.CURED)
+    assert await office.workflow.treatments() == [kept]
 
 
 class GatedLink(ScriptedLink):

@@ -296,6 +296,7 @@ def test_what_failed_on_the_same_sickness_is_not_tried_again_under_another_name(
     """Its onset lies before the action: the action has had its chance."""
     case, wishes = play(incident(State.PROBATION), added(onset_at=90.0), changed())
     assert case.plan == (Action.REVOKE_TOOLS, Action.CLONE_AGENT)
+    assert [bool(rung.skipped) for rung in case.ladder] == [False, False, True]
     case, wishes = play(case, relapsed(), failed())
     assert orders(wishes) == [Action.REVOKE_TOOLS]
     assert case.state is State.AWAITING_APPROVAL

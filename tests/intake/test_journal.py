@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import struct
+import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from immune.errors import StoreDown
@@ -26,10 +29,22 @@ def test_what_was_appended_is_there_again(tmp_path: Path) -> None:
     assert held == []
     spans = [model("a", "r"), run("r")]
     gone = Gone(spans[0].trace_id, {"a": 1})
-    first.append([first.taken(spans), first.frame(gone)])
+    first.append([first.taken(spans), first.frame([gone])])
     first.close()
     second, held = journal(tmp_path)
     assert held == [Taken(spans), gone]
+    second.close()
+
+
+def test_what_the_release_before_wrote_is_read(tmp_path: Path) -> None:
+    """It framed each entry by itself; what waited over the upgrade goes on."""
+    opened, _ = journal(tmp_path)
+    entries: list[Entry] = [Taken([model("a", "r")]), Gone("aa", {"a": 1})]
+    bodies = [msgspec.msgpack.encode(entry) for entry in entries]
+    opened.append([struct.pack("<II", len(body), zlib.crc32(body)) + body for body in bodies])
+    opened.close()
+    second, held = journal(tmp_path)
+    assert held == entries
     second.close()
 
 

@@ -14,9 +14,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from immune.errors import InvalidInput, TooLarge
 from immune.intake.otlp.content import instructions
 from immune.intake.otlp.decode import DecodedSpans, decode_traces
-from immune.intake.otlp.facts import Facts, facts_of
-from immune.intake.otlp.names import DIALECT_PREFIXES, NUMBER_FACTS, TEXT_FACTS
-from immune.intake.otlp.span import Span
+from immune.intake.otlp.facts import Facts, facts_in_python
+from immune.intake.otlp.names import DIALECT_PREFIXES, KEPT, NO_PROVIDERS, NUMBER_FACTS, TEXT_FACTS
+from immune.intake.otlp.span import Span, facts_of
 from immune.intake.otlp.spans import Role, role_of
 from tests.intake.traces import LIMITS, SALT, make_span
 
@@ -183,6 +183,18 @@ def test_the_first_name_in_the_row_counts() -> None:
     old, new = "gen_ai.usage.prompt_tokens", "gen_ai.usage.input_tokens"
     assert facts_of({old: 1, new: 2}) == facts_of({new: 2, old: 1}) == Facts(input_tokens=2)
     assert facts_of({new: "2", old: 1}) == Facts(input_tokens=1)
+
+
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.just(10**400)
+    | st.text(max_size=3) | st.sampled_from(["x" * 257, "x" * 2000, "a\x00b", *NO_PROVIDERS])
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(sorted(KEPT)), VALUES, max_size=8))
+def test_compiled_or_not_the_facts_are_the_same(wanted: dict[str, object]) -> None:
+    """Whoever could not compile gets no other vitals, and nothing that is sent breaks either."""
+    assert facts_of(wanted) == facts_in_python(wanted)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from tests.page.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = shutil.which("chromium")
+
+expect.set_options(timeout=20_000)  # a busy machine is no fault of the page's
 
 LAPTOP = {"width": 1440, "height": 900}
 TABLET = {"width": 820, "height": 1180}
@@ -82,6 +84,20 @@ async def viewer(stage: Stage) -> AsyncIterator[Viewer]:
         yield looking
         await browser.close()
         assert looking.faults == []
+
+
+DRAWN = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+
+
+async def settled(page: Page) -> None:
+    """Wait until nothing is being read any more, and what was read is drawn."""
+    await expect(page.locator(".loading")).to_have_count(0)
+    await page.evaluate(DRAWN)
+
+
+async def known(page: Page, fact: str) -> None:
+    """Wait until a fact holds of what the page knows: the module `state`, there called `m`."""
+    await page.wait_for_function(f"import('/static/state.js').then((m) => {fact})")
 
 
 async def violations(page: Page) -> list[str]:

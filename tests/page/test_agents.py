@@ -43,9 +43,9 @@ async def test_agents_are_found_filtered_and_sorted(stage: Stage, viewer: Viewer
     await page.get_by_label("Type", exact=True).select_option("support")
     await expect(rows).to_have_count(5)
     await page.get_by_label("Type", exact=True).select_option("")
-    await page.get_by_role("button", name="Needs approval 1").click()
+    await page.get_by_role("button", name="Awaiting approval 1").click()
     await expect(rows).to_have_count(1)
-    await page.get_by_role("button", name="Needs approval 1").click()
+    await page.get_by_role("button", name="Awaiting approval 1").click()
     for order in ("Evidence", "Severity", "Cost", "Agent"):
         await page.get_by_role("columnheader", name=order).get_by_role("button").click()
         await expect(page.locator(f"[aria-sort]:has-text('{order}')").first).not_to_have_attribute(
@@ -56,16 +56,28 @@ async def test_agents_are_found_filtered_and_sorted(stage: Stage, viewer: Viewer
     await expect(page.get_by_text("No agent is like that")).to_be_visible()
 
 
+async def test_a_fenced_agent_spends_nothing(stage: Stage, viewer: Viewer) -> None:
+    """What it spent before is said to be past; the others' spending goes on."""
+    await stage.severe("researcher-2")
+    stage.running = False
+    page = await viewer.open()
+    cost = page.locator(".agents-body .agent-row .c-cost")
+    await expect(cost.first).to_contain_text("was $")
+    await expect(cost.nth(1)).to_contain_text("/h")
+    await page.get_by_role("columnheader", name="Cost").get_by_role("button").click()
+    await expect(cost.last).to_contain_text("was $")
+
+
 async def test_the_table_is_walked_by_keyboard(stage: Stage, viewer: Viewer) -> None:
     """Arrows move, Enter opens."""
     stage.running = False
     page = await viewer.open()
-    await page.locator(".agents-body a").first.focus()
-    await page.keyboard.press("ArrowDown")
-    await page.keyboard.press("ArrowDown")
-    await page.wait_for_timeout(100)
-    name = await page.evaluate("document.activeElement.textContent")
-    assert name == await page.locator(".agents-body .agent-row").nth(2).locator("a").inner_text()
+    names = page.locator(".agents-body .agent-row a")
+    await names.first.focus()
+    for place in (1, 2):
+        await page.keyboard.press("ArrowDown")
+        await expect(names.nth(place)).to_be_focused()
+    name = await names.nth(2).inner_text()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text(name)
 
@@ -142,7 +154,7 @@ async def test_its_vitals_and_evidence_come_live(stage: Stage, viewer: Viewer) -
     before = await steps.get_attribute("title")
     await expect(steps).not_to_have_attribute("title", before or "")
     stage.chaos.inject("coder-2", "tool_loop", "planner")
-    await expect(page.get_by_text("Open incident")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_text("Open incident")).to_be_visible()
     await stage.until(lambda: bool(stage.cases(State.PROBATION)))
     await expect(page.locator(".tries")).to_contain_text("Reduce autonomy")
     await expect(page.locator(".legend")).to_contain_text("onset")

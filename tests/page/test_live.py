@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from playwright.async_api import Route, expect
 
@@ -9,8 +10,9 @@ from immune.columns import from_vitals
 from immune.desk import Decision
 from immune.incidents.states import State
 from immune.modes import Mode
+from immune.quarantine import BrakeParams
 from immune.vitals import Vital
-from tests.page.conftest import Viewer, violations
+from tests.page.conftest import Viewer, known, settled, violations
 from tests.page.stage import Stage
 
 
@@ -28,7 +30,7 @@ async def test_after_a_restart_the_page_comes_back_by_itself(stage: Stage, viewe
     await expect(page.locator(".sign.live")).to_have_text("Not connected")
     await expect(approve).to_be_disabled()
     await stage.start()
-    await expect(banner).to_have_count(0, timeout=15_000)
+    await expect(banner).to_have_count(0)
     await expect(page.locator(".sign.live")).to_have_text("Connected")
     # a new server has a new token: the order is given all the same
     await expect(approve).to_be_enabled()
@@ -46,7 +48,7 @@ async def test_what_is_told_while_the_page_begins_is_newer(stage: Stage, viewer:
     async def late(route: Route) -> None:
         answer = await route.fetch()
         await stage.home.system.desk.reject(Decision(case.id, case.version), who="bob")
-        await page.wait_for_timeout(300)
+        await known(page, "m.moves.value.some((move) => move.event === 'rejected')")
         await route.fulfill(response=answer)
 
     await page.route("**/api/start", late, times=1)
@@ -57,10 +59,10 @@ async def test_what_is_told_while_the_page_begins_is_newer(stage: Stage, viewer:
 async def test_nothing_is_asked_again_and_again(stage: Stage, viewer: Viewer) -> None:
     """A page that is looked at asks for nothing: the stream tells it."""
     page = await viewer.open()
-    await page.wait_for_timeout(500)
+    await settled(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    await page.wait_for_timeout(2000)
+    await known(page, f"m.status.value.now > {stage.clock.time() + 30.0}")
     assert asked == []
 
 
@@ -76,7 +78,7 @@ async def test_the_mode_is_in_sight_and_can_be_set(stage: Stage, viewer: Viewer)
     await expect(bar).to_contain_text("It would have quarantined 0 agents")
     assert stage.home.system.orchestrator.modes.everywhere is Mode.OBSERVE
     stage.chaos.inject("coder-1", "full_meltdown")
-    await expect(bar).to_contain_text("It would have quarantined 1 agent", timeout=20_000)
+    await expect(bar).to_contain_text("It would have quarantined 1 agent")
     await expect(page.locator(".verdict")).to_contain_text("1 agent has left its normal")
 
 
@@ -102,7 +104,7 @@ async def test_a_fleet_incident_is_acknowledged_and_accepted(stage: Stage, viewe
     stage.chaos.inject("support-3", "release")
     page = await viewer.open()
     sign = page.get_by_role("link", name="1 fleet incident")
-    await expect(sign).to_be_visible(timeout=20_000)
+    await expect(sign).to_be_visible()
     stage.running = False
     await sign.click()
     await page.locator(".fleet-case").get_by_role("link").click()
@@ -113,6 +115,18 @@ async def test_a_fleet_incident_is_acknowledged_and_accepted(stage: Stage, viewe
     await page.get_by_role("button", name="Accept as new normal").click()
     await expect(page.locator(".badge").first).to_have_text("Dismissed")
     assert not [c for c in stage.cases(State.OBSERVED) if c.is_fleet]
+
+
+async def test_what_a_fleet_incident_explains_alarms_nobody(stage: Stage, viewer: Viewer) -> None:
+    """Its members are healthy; their evidence is said to be shared, whatever it comes to."""
+    stage.chaos.inject("support-3", "release")
+    await stage.until(lambda: any(c.is_fleet for c in stage.cases(State.OBSERVED)))
+    stage.running = False
+    page = await viewer.open()
+    rows = page.locator(".agents-body .agent-row", has_text="support-")
+    await expect(rows.locator(".evidence.shared")).to_have_count(5)
+    others = page.locator(".agents-body .agent-row", has_text="coder-")
+    await expect(others.locator(".evidence.shared")).to_have_count(0)
 
 
 @pytest.mark.parametrize("end", ["It is over: close", "False alarm"])
@@ -148,10 +162,49 @@ async def test_everything_is_fenced_and_exactly_that_is_undone(
     quarantine = stage.home.system.orchestrator.quarantine
     assert len(quarantine.fenced_agents()) == 15
     await page.get_by_role("button", name="Fence everything…").click()
-    await expect(dialog).to_contain_text("15 agents fenced by operator")
+    await expect(dialog).to_contain_text("Everything is fenced: 15 agents held by operator")
     await dialog.get_by_role("button", name="Undo exactly this").click()
     await expect(page.get_by_text("15 fences lifted")).to_be_visible()
     assert [fence.by for fence in quarantine.standing()] == ["bob"]
+
+
+async def test_a_lockdown_that_is_partly_lifted_says_how_much_stands(
+    stage: Stage, viewer: Viewer
+) -> None:
+    """Everything is fenced no more; the rest still is, and is undone by the same button."""
+    stage.running = False
+    desk = stage.home.system.desk
+    await desk.lockdowns.order(who="ann", why="a leak")
+    await desk.release_hold("coder-1", who="bob", why="needed")
+    page = await viewer.open()
+    banner = page.locator(".banner.lockdown")
+    stands = "14 of 15 agents still fenced by ann"
+    await expect(banner).to_contain_text(stands)
+    await expect(page.locator(".verdict")).to_contain_text(stands)
+    await expect(page.locator(".mode-means")).to_contain_text("Many are held: 14 holds by ann")
+    await expect(page.locator("body")).not_to_contain_text("Everything is fenced:")
+    await banner.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_text("14 fences lifted")).to_be_visible()
+    await expect(banner).to_have_count(0)
+
+
+async def test_the_brake_says_what_it_allows_and_why(stage: Stage, viewer: Viewer) -> None:
+    """The nearer rule always in sight, both with their reasons when asked."""
+    stage.running = False
+    await stage.stop()
+    stage.settings = msgspec.structs.replace(stage.settings, brake=BrakeParams(share=0.6))
+    await stage.start()
+    await stage.second()
+    page = await viewer.open()
+    sign = page.get_by_role("button", name="Brake")
+    await expect(sign).to_contain_text("0 of 9 at once")
+    await expect(page.locator(".share-note")).to_contain_text("the system may fence 9 more")
+    await sign.click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("at most 9: 60 % of 15 active agents")
+    await expect(dialog).to_contain_text("at most 20: always allowed, however small the fleet")
+    await expect(dialog).to_contain_text("The system may fence 9 more now")
+    assert await violations(page) == []
 
 
 async def test_a_fence_around_everything_is_red_on_every_view(stage: Stage, viewer: Viewer) -> None:
@@ -214,7 +267,7 @@ async def test_an_agent_is_infected_and_the_score_kept(stage: Stage, viewer: Vie
     await page.get_by_role("button", name="Infect", exact=True).click()
     await expect(page.get_by_text("coder-2 has tool loop (planner) now.")).to_be_visible()
     row = page.locator(".list tbody tr", has_text="coder-2")
-    await expect(row).to_contain_text("Infinite loop", timeout=20_000)
+    await expect(row).to_contain_text("Infinite loop")
     await page.get_by_label("Agent", exact=True).fill("nobody")
     await page.get_by_role("button", name="Infect", exact=True).click()
     await expect(page.get_by_role("alert")).to_contain_text("nobody")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from immune.desk import Decision
 from immune.incidents.states import State
-from tests.page.conftest import CHROMIUM, PHONE, ROOT, Viewer
+from tests.page.conftest import CHROMIUM, PHONE, ROOT, Viewer, settled
 from tests.page.stage import Stage
 
 IMAGES = ROOT / "docs" / "images"
@@ -28,6 +29,9 @@ SHOTS = {
 
 async def _lived(stage: Stage) -> dict[str, str]:
     """A fleet in which much has happened."""
+    earlier = await stage.severe("support-12")
+    await stage.home.system.desk.approve(Decision(earlier.id, earlier.version), who="ann")
+    await stage.until(lambda: earlier.id not in [c.id for c in stage.cases(*State)])
     for agent, infection, strain in [
         ("coder-01", "tool_loop", "planner"),
         ("coder-07", "token_explosion", "verbose_setting"),
@@ -51,7 +55,7 @@ async def _lived(stage: Stage) -> dict[str, str]:
 
 
 async def _shoot(page: Page, name: str, folder: Path) -> None:
-    await page.wait_for_timeout(400)
+    await settled(page)
     await page.screenshot(path=folder / f"{name}.png")
     assert 10_000 < (folder / f"{name}.png").stat().st_size < BYTES_MAX
 

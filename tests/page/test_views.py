@@ -6,7 +6,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from immune.incidents.states import State
-from tests.page.conftest import LAPTOP, PHONE, TABLET, Viewer, violations
+from immune.words import plain
+from tests.page.conftest import LAPTOP, PHONE, TABLET, Viewer, settled, violations
 from tests.page.stage import Stage
 
 WIDE = """
@@ -47,7 +48,7 @@ async def _sick(stage: Stage) -> dict[str, str]:
 async def _look(page: Page, stage: Stage, view: str, ready: str) -> None:
     await page.goto(f"{stage.address}/#/{view}")
     await expect(page.locator(ready).first).to_be_visible()
-    await page.wait_for_timeout(150)
+    await settled(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -91,7 +92,8 @@ async def test_what_is_empty_says_so(stage: Stage, viewer: Viewer) -> None:
 async def test_a_wide_table_scrolls_in_its_own_box(stage: Stage, viewer: Viewer) -> None:
     """The page itself never scrolls sideways on a phone, and a state is never cut on a laptop."""
     await _sick(stage)
-    await stage.home.system.desk.quarantine("support-1", who="bob", why="mine")
+    for agent in ("support-1", "researcher-2"):  # held; held though it waits for a decision
+        await stage.home.system.desk.quarantine(agent, who="bob", why="mine")
     page = await viewer.open("healings", viewport=PHONE)
     for view, ready in {"healings": ".healings tbody tr", "chaos": ".infections tbody tr"}.items():
         await _look(page, stage, view, ready)
@@ -101,6 +103,25 @@ async def test_a_wide_table_scrolls_in_its_own_box(stage: Stage, viewer: Viewer)
     await expect(laptop.locator(".agent-row .c-state").nth(1)).to_be_visible()
     cut = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((o) => o.textContent)"
     assert await laptop.locator(".agents-body .c-state").evaluate_all(cut) == []
+
+
+async def test_what_works_against_what_is_read_on_a_phone(stage: Stage, viewer: Viewer) -> None:
+    """Each outcome beside its action's name, none of them beyond the window."""
+    stage.chaos.inject("coder-1", "tool_loop", "planner")
+    stage.chaos.inject("support-2", "latency_spike", "slow_tool")
+    memory = stage.home.system.orchestrator.healer.memory
+    await stage.until(lambda: len(memory.summary()) > 1)
+    stage.running = False
+    page = await viewer.open("healings", viewport=PHONE)
+    cells = page.locator(".matrix td:not(.none)")
+    await expect(cells).to_have_count(len(memory.summary()))
+    shown = "all => all.map((one) => one.scrollWidth <= one.clientWidth && one.dataset.label)"
+    labels = await cells.evaluate_all(shown)
+    assert sorted(labels) == sorted(plain(cell.action).capitalize() for cell in memory.summary())
+    for cell in await cells.all():
+        box = await cell.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= PHONE["width"]
 
 
 async def test_every_dialog_is_accessible(stage: Stage, viewer: Viewer) -> None:

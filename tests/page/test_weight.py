@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 import re
@@ -11,7 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tests.page.conftest import ROOT, Viewer
+from tests.page.conftest import DRAWN, ROOT, Viewer
 from tests.page.stage import Stage
 
 FIRST_VIEW_MAX = 150 * 1024
@@ -32,6 +33,8 @@ async def test_a_first_view_is_light(stage: Stage, viewer: Viewer) -> None:
     page = await viewer.browser.new_page()
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")
+    asked: set[str] = set()
+    session.on("Network.requestWillBeSent", lambda sent: asked.add(sent["requestId"]))
     sizes: dict[str, int] = {}
     session.on(
         "Network.loadingFinished",
@@ -39,7 +42,9 @@ async def test_a_first_view_is_light(stage: Stage, viewer: Viewer) -> None:
     )
     await page.goto(f"{stage.address}/")
     await page.wait_for_selector(".agent-row")
-    await page.wait_for_timeout(200)
+    async with asyncio.timeout(20):
+        while len(asked - sizes.keys()) > 1:  # the stream has no end
+            await page.evaluate(DRAWN)
     assert len(sizes) > 20
     assert sum(sizes.values()) <= FIRST_VIEW_MAX
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from immune.incidents.events import SYSTEM
-from immune.quarantine import BrakeParams, Fence, QuarantineController
+from immune.quarantine import Bound, BrakeParams, Fence, QuarantineController
 
 
 def fence(agent: str, at: float = 0.0, by: str = SYSTEM, exempt: bool = False) -> Fence:
@@ -53,6 +53,22 @@ def test_the_hour_counts_fences_that_have_been_lifted() -> None:
         control.lowered(row.id, row.agent_id)
     assert control.room(30.0, 100) == 0
     assert control.room(3600.0 + 9.5, 100) == 10
+
+
+def test_the_brake_says_what_it_allows_and_why() -> None:
+    """By the share of the active agents, or by what is always allowed; off, there is no hour."""
+    control = QuarantineController(BrakeParams())
+    control.raised(fence("a"))
+    assert control.bounds(0.0, 10_012) == (
+        Bound(3003, 1, "at once", "30 % of 10,012 active agents"),
+        Bound(1001, 1, "an hour", "10 % of 10,012 active agents"),
+    )
+    assert control.bounds(0.0, 9) == (
+        Bound(5, 1, "at once", "always allowed, however small the fleet"),
+        Bound(20, 1, "an hour", "always allowed, however small the fleet"),
+    )
+    (off,) = QuarantineController(BrakeParams(share=1.0)).bounds(0.0, 60)
+    assert off == Bound(60, 0, "at once", "100 % of 60 active agents")
 
 
 def test_a_relapse_is_no_new_order_of_the_hour() -> None:

@@ -191,7 +191,8 @@ async def test_whoever_lost_the_lease_writes_nothing_more(postgresql: Postgresql
 async def test_a_commit_without_an_answer_is_asked_about(
     postgresql: Postgresql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server hangs between COMMIT and its answer: the unit ends as what really happened."""
+    """The server hangs between COMMIT and its answer: the unit ends as what really happened, and
+    whoever came after it is told at once."""
     store = SqlStore(postgresql.database("doubt"), "run-a", answer_s=0.3)
     await store.open()
     flush = Group.flush
@@ -210,8 +211,12 @@ async def test_a_commit_without_an_answer_is_asked_about(
 
     opening = asyncio.create_task(opened())
     async with asyncio.timeout(10):
-        while not store._to_commit()._in_doubt:
-            await SystemClock().sleep(0.01)
+        commits = store._to_commit()
+        while commits._writing is None or commits._waiting:  # until its commit is under way
+            await SystemClock().sleep(0.0)
+        with pytest.raises(StoreDown, match="is asked about it"):
+            await store.put_setting("mode", "observe")
+    assert commits._in_doubt
     with pytest.raises(StoreDown, match="is asked about it"):
         await store.put_setting("mode", "ask")
     assert not opening.done()

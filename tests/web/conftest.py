@@ -28,6 +28,7 @@ from immune.intake.otlp.points import decode_metrics
 from immune.intake.salt import Salt
 from immune.intake.vitals_json import decode
 from immune.modes import Mode
+from immune.ports import WorkflowStore
 from immune.settings import ServerSettings, Settings
 from immune.telemetry import TelemetryCollector
 from immune.testing import MemoryTelemetry, MemoryWorkflow, RecordingNotifier, ScriptedLink
@@ -134,7 +135,9 @@ class Site:
         )
 
 
-async def _site(folder: Path, chaos: bool) -> AsyncIterator[Site]:
+async def _site(
+    folder: Path, chaos: bool, workflow: WorkflowStore | None = None
+) -> AsyncIterator[Site]:
     clock = ManualClock()
     names = Names()
     telemetry = MemoryTelemetry(names)
@@ -142,7 +145,7 @@ async def _site(folder: Path, chaos: bool) -> AsyncIterator[Site]:
         mode=Mode.ENFORCE,
         server=ServerSettings(body_max_bytes=BODY_MAX, items_max=ITEMS_MAX),
     )
-    workflow = MemoryWorkflow("r")
+    workflow = workflow or MemoryWorkflow("r")
     await workflow.open()
     system = assemble(
         settings,

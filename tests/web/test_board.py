@@ -43,6 +43,7 @@ class Fleet:
             fenced,
             np.zeros(len(codes), np.bool_),
             np.ones(len(codes), np.bool_),
+            np.zeros(len(codes), np.bool_),
             {code: _case(name) for code, name in self.cases.items() if code in self.agents},
         )
 

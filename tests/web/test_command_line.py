@@ -134,8 +134,8 @@ async def test_on_a_terminal_the_case_is_shown_and_the_person_asked(
     assert code == 0
     assert site.system.orchestrator.casework.get(case.id).state is State.HEALING
     _, out, _ = await shell.run("incidents", case.id)
-    row = next(line for line in out.splitlines() if "approved " in line)
-    assert f"approved {' → '.join(case.plan)}" in row
+    row = next(line for line in out.splitlines() if "approved: " in line)
+    assert f"approved: {' → '.join(case.plan)}" in row
     assert "ann" in row
     assert "go on" in row
 
@@ -210,6 +210,7 @@ async def test_the_red_button_is_pressed_seen_and_undone(site: Site, shell: Shel
     first = out.splitlines()[0]
     assert first.startswith("LOCKDOWN   everything is fenced (2 agents) by ann since ")
     assert first.endswith(" UTC: a leak; undo with `immune lockdown --undo`")
+    assert "0 of at most 20 an hour (always allowed, however small the fleet)" in out
     code, out, _ = await shell.run("doctor")
     assert code == 1
     said = out.splitlines()
@@ -217,9 +218,12 @@ async def test_the_red_button_is_pressed_seen_and_undone(site: Site, shell: Shel
     assert "by ann since " in said[place]
     assert said[place].endswith(" UTC: a leak")
     assert said[place + 1].endswith("-> undo with `immune lockdown --undo`")
+    assert (await shell.run("release", "a", "--who", "eve"))[0] == 0
+    _, out, _ = await shell.run("status")
+    assert out.startswith("LOCKDOWN   1 of 2 agents still fenced by ann since ")
     code, out, error = await shell.run("lockdown", "--undo", "--who", "eve")
     assert (code, error) == (0, "")
-    assert "the hold of ann on 2 agents is lifted (a leak)" in out
+    assert "the hold of ann on 1 agent is lifted (a leak)" in out
     assert not quarantine.standing()
     assert (await shell.run("status"))[1].startswith("mode ")
     code, _, error = await shell.run("lockdown", "--undo")

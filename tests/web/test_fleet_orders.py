@@ -72,7 +72,7 @@ async def test_a_fleet_incident_is_acknowledged_at_the_version_that_was_seen(sit
     own = await site.client.post(
         f"/api/incidents/{case.id}/acknowledge", json={"version": case.version}
     )
-    assert (own.status_code, own.json()["field"]) == (422, "incident_id")
+    assert (own.status_code, own.json()["current"]["id"]) == (409, case.id)
 
 
 async def test_a_page_begins_with_one_answer(site: Site) -> None:

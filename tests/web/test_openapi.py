@@ -52,5 +52,13 @@ async def test_every_reference_leads_somewhere(site: Site) -> None:
     schemas = answer.json()["components"]["schemas"]
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', answer.text))
     assert references <= set(schemas)
-    ids = re.findall(r'"operationId":"([^"]+)"', answer.text)
+    operations = [one for path in answer.json()["paths"].values() for one in path.values()]
+    ids = [operation["operationId"] for operation in operations]
     assert len(ids) == len(set(ids))
+    links = [
+        link
+        for one in operations
+        for link in next(iter(one["responses"].values())).get("links", {})
+    ]
+    assert links
+    assert set(links) <= set(ids)

@@ -32,6 +32,7 @@ STATISTIC = StatisticParams(
     burst_steps=1.0,
     kappa_min=4.5,
     kappa_young=2.5,
+    kappa_first=0.0,
     drift=0.0,
     z_clip=20.0,
     ar_clip=20.0,
@@ -41,6 +42,7 @@ STATISTIC = StatisticParams(
     work_clip=0.0,
     work_share_max=0.0,
     spread_floor=0.05,
+    width_max=1.0,
     ceiling_nats=8.0,
 )
 LEARNING = LearningParams(memory=8000.0, gate=1e30, gate_odd=1e30)

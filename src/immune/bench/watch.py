@@ -3,8 +3,8 @@
 Drives the product's own `BaselineLearner` and its kernel, past the Sentinel: what a finding is
 worth to a person is another bench's question, here it is the statistic's. Samples come in slices
 (steps, agents, 8). While agents are young the learner takes eight steps at a time, so that peers'
-priors are kept up as they are in a running system; from then on no prior changes any more and the
-kernel takes whole slices.
+priors are kept up as they are in a running system; from then on little of them changes any more,
+and the kernel takes whole slices.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from immune.vitals import N_METRICS, Kind
 
 FLEET = 15
 """Agents of one type, the design's demo fleet."""
-POPULATION = 1000
+POPULATION = 10_000
 """Agents in all: the thresholds are those of the default budgets for so many, and 72,000
 agent-hours are three days of theirs."""
 SLICE = 64
 """Steps handed to the kernel at once."""
+_REFRESH_STEPS = 512
 _YOUNG_SLICE = 8
 _YOUNG_STEPS = 320
 
@@ -78,6 +79,8 @@ class Watch:
         evidence after each sample, (steps, agents)."""
         if self.steps < _YOUNG_STEPS and agents is None:
             return self._young(values)
+        if self.steps // _REFRESH_STEPS < (self.steps + len(values)) // _REFRESH_STEPS:
+            self.learner.refresh_priors()
         self.steps += len(values)
         return self.step_streams(values, self.rows if agents is None else self.rows[agents])
 

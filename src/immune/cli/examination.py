@@ -14,11 +14,12 @@ import msgspec
 
 from immune import __version__
 from immune.cli.remote import NoServer, Remote, read
-from immune.cli.shapes import Agent, Incident, IntakeCounts, Lockdown, Status, counted, words
+from immune.cli.shapes import Agent, Incident, IntakeCounts, Lockdown, Status, counted
 from immune.cli.show import span
-from immune.cli.status import MEANS, UNDO
+from immune.cli.status import UNDO
 from immune.cli.unmapped import in_words, lost
 from immune.clock import Clock
+from immune.words import MODES, plain
 
 CLOCKS_OK_S = 2.0
 CLOCKS_FAIL_S = 300.0
@@ -97,14 +98,16 @@ def _server(seen: Seen) -> Iterator[Finding]:
 
 def _lockdown(seen: Seen) -> Iterator[Finding]:
     for standing in seen.lockdowns:
-        yield Finding(Level.FAIL, "lockdown", standing.words(), f"undo with `{UNDO}`")
+        yield Finding(
+            Level.FAIL, "lockdown", standing.words(seen.status.agents), f"undo with `{UNDO}`"
+        )
     if not seen.lockdowns:
         yield Finding(Level.OK, "lockdown", "nobody has fenced everything")
 
 
 def _mode(seen: Seen) -> Iterator[Finding]:
     status = seen.status
-    said = f"{status.mode}: {MEANS.get(status.mode, '')}"
+    said = f"{status.mode}: {MODES.get(status.mode, '')}"
     others = ", ".join(f"{mode} for {name}" for name, mode in sorted(status.modes_by_type.items()))
     todo = ""
     if status.mode == "observe" and status.would_have.quarantined:
@@ -259,7 +262,7 @@ def _people(seen: Seen) -> Iterator[Finding]:
         yield Finding(Level.OK, "people", "no case waits for a person")
         return
     counts = {state: sum(i.state == state for i in waiting) for state in {i.state for i in waiting}}
-    said = ", ".join(f"{count} {words(state)}" for state, count in sorted(counts.items()))
+    said = ", ".join(f"{count} {plain(state)}" for state, count in sorted(counts.items()))
     todo = f"`immune incidents --state {','.join(sorted(counts))}` lists them"
     yield Finding(Level.WARN, "people", said, todo)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from immune.cli import options
+from immune.words import EVENTS, plain
 
 
 def incidents(
@@ -51,7 +52,7 @@ def incidents(
                 show.state(one.state),
                 f"{one.severity:.1f}",
                 one.cause,
-                one.asks or one.verdict or ("held back by the brake" if one.braked else ""),
+                one.asks or plain(one.verdict) or (EVENTS["braked"] if one.braked else ""),
                 show.ago(one.opened_at),
             )
             for one in found

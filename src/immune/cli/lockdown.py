@@ -61,7 +61,7 @@ def _order(remote: Remote, who: str, why: str, server: str, yes: bool) -> None:
 
 def _undo(remote: Remote, who: str, why: str) -> None:
     from immune.cli.remote import lockdown_path, read
-    from immune.cli.shapes import Lockdown, counted
+    from immune.cli.shapes import Lockdown, Status, counted
     from immune.cli.show import console
     from immune.errors import NotFound
 
@@ -73,6 +73,7 @@ def _undo(remote: Remote, who: str, why: str) -> None:
     done = read(remote.post(lockdown_path(latest.id, "undo"), order), Lockdown)
     held = counted(done.agents, "agent")
     console.print(f"done: the hold of {done.by} on {held} is lifted ({latest.reason})")
+    known = read(remote.get("/api/status"), Status).agents
     for other in standing:
         if other is not latest:
-            console.print(f"another stands: {other.words()}")
+            console.print(f"another stands: {other.words(known)}")

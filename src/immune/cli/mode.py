@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from immune.cli import options
-from immune.cli.status import MEANS
+from immune.words import MODES
 
 
 def mode(
@@ -44,4 +44,4 @@ def mode(
         wider = "the mode of all agents" if type else "the mode of its type, or of all agents,"
         console.print(f"done: {whom}: {wider} holds again")
     else:
-        console.print(f"done: {mode} for {whom}: {MEANS[mode]}")
+        console.print(f"done: {mode} for {whom}: {MODES[mode]}")

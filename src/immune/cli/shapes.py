@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from immune.words import cause_name, percent, plain
+
 
 class Problem(msgspec.Struct):
     """An error of the server's, as application/problem+json."""
@@ -37,6 +39,10 @@ class RankedCause(msgspec.Struct):
     cause: str
     confidence: float
 
+    def words(self) -> str:
+        """``prompt drift 62 %``."""
+        return f"{cause_name(self.cause)} {percent(self.confidence)}"
+
 
 class Diagnosis(msgspec.Struct):
     ranked: list[RankedCause]
@@ -45,7 +51,7 @@ class Diagnosis(msgspec.Struct):
     @property
     def likeliest(self) -> str:
         """The most likely cause and how sure the diagnosis is of it."""
-        return f"{self.ranked[0].cause} {self.ranked[0].confidence:.0%}" if self.ranked else ""
+        return self.ranked[0].words() if self.ranked else ""
 
 
 class Rung(msgspec.Struct):
@@ -85,7 +91,7 @@ class Incident(msgspec.Struct):
 
     def headline(self) -> str:
         """The incident in one line."""
-        return f"{self.id} of {self.name} is {words(self.state)} (version {self.version})"
+        return f"{self.id} of {self.name} is {plain(self.state)} (version {self.version})"
 
 
 class Change(msgspec.Struct):
@@ -160,12 +166,24 @@ class TaskHealth(msgspec.Struct):
     last_error: str = ""
 
 
+class Bound(msgspec.Struct):
+    limit: int
+    used: int
+    span: str
+    why: str
+
+    def words(self) -> str:
+        """What it allows, how much of that is used, and why."""
+        return f"{self.used:,} of at most {self.limit:,} {self.span} ({self.why})"
+
+
 class Brake(msgspec.Struct):
     fenced: int
     active: int
     room: int
     share: float
     holding: str
+    bounds: list[Bound] = []
 
 
 class WouldHave(msgspec.Struct):
@@ -218,18 +236,17 @@ class Lockdown(msgspec.Struct):
     at: float
     agents: int
 
-    def words(self) -> str:
-        """What it did, who ordered it, when and why, in one line."""
+    def words(self, of: int = 0) -> str:
+        """What it did, who ordered it, when and why, in one line; `of` is how many agents are."""
         since = f"{datetime.fromtimestamp(self.at, UTC):%Y-%m-%d %H:%M} UTC"
-        fenced = f"everything is fenced ({counted(self.agents, 'agent')})"
+        fenced = (
+            f"{self.agents:,} of {counted(of, 'agent')} still fenced"
+            if self.agents < of
+            else f"everything is fenced ({counted(self.agents, 'agent')})"
+        )
         return " ".join(f"{fenced} by {self.by} since {since}: {self.reason}".split())
 
 
 def counted(number: int, thing: str) -> str:
     """``1 agent``, ``1,200 agents``."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def words(name: str) -> str:
-    """``awaiting_approval`` -> ``awaiting approval``."""
-    return name.replace("_", " ")

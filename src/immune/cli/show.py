@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from immune.cli.shapes import Attempt, Incident, words
+from immune.cli.shapes import Attempt, Incident
 from immune.clock import SystemClock
+from immune.words import outcome_name, plain
 
 BAR_WIDTH = 10
 
@@ -43,7 +44,7 @@ console = Console(
 
 def state(name: str) -> Text:
     """A state in its colour and in words."""
-    return Text(words(name), STYLES.get(name, ""))
+    return Text(plain(name), STYLES.get(name, ""))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: str = "") -> Table:
@@ -89,7 +90,7 @@ def case(incident: Incident, attempts: Sequence[Attempt] = ()) -> None:
     console.print(f"  severity   {incident.severity:.1f} of 10")
     if incident.diagnosis is not None:
         likely = [r for r in incident.diagnosis.ranked[:3] if r.confidence >= 0.01]
-        ranked = ", ".join(f"{r.cause} {r.confidence:.0%}" for r in likely)
+        ranked = ", ".join(one.words() for one in likely)
         console.print(f"  diagnosis  {ranked}")
         for reason in incident.diagnosis.reasons:
             console.print(f"             · {reason}")
@@ -97,9 +98,8 @@ def case(incident: Incident, attempts: Sequence[Attempt] = ()) -> None:
         console.print(f"  asks       {incident.asks}")
     for place, attempt in enumerate(attempts):
         note = f" ({attempt.note})" if attempt.note else ""
-        console.print(
-            f"  {'tried' if not place else '':<9}  {attempt.action}: {attempt.outcome}{note}"
-        )
+        outcome = f"{outcome_name(attempt.outcome)}{note}"
+        console.print(f"  {'tried' if not place else '':<9}  {attempt.action}: {outcome}")
     number = 0
     for place, rung in enumerate(incident.ladder[incident.next_rung :]):
         number += not rung.skipped

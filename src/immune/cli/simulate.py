@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from immune.cli import options
+from immune.cli.shapes import counted
+from immune.words import cause_name, outcome_name, percent
 
 if TYPE_CHECKING:
     from immune.simulation.report import InjectionRow, Report, Summary
@@ -131,13 +133,14 @@ def _row(row: InjectionRow) -> tuple[str, ...]:
         f"{taken.action}{_proof(taken.applied, taken.verified)}" for taken in row.actions
     )
     contained = row.steps_to_contain
+    diagnosis = cause_name(row.diagnosis) if row.diagnosis else ""
     return (
         f"{row.at_s:.0f} s",
         row.agent_id,
         row.infection,
         row.strain,
-        "never" if contained is None else f"after {contained} steps",
-        (row.diagnosis or "") + (" (asked)" if row.asked_human else ""),
+        "never" if contained is None else f"after {counted(contained, 'step')}",
+        diagnosis + (" (asked)" if row.asked_human else ""),
         healing,
         "open" if row.resolved_at_s is None else f"resolved at {row.resolved_at_s:.0f} s",
     )
@@ -146,7 +149,7 @@ def _row(row: InjectionRow) -> tuple[str, ...]:
 def _proof(applied: bool, verified: bool | None) -> str:
     if not applied:
         return " (failed)"
-    return {True: " (cured)", False: " (relapsed)", None: ""}[verified]
+    return {True: " (cured)", False: f" ({outcome_name('relapsed')})", None: ""}[verified]
 
 
 def _figures(s: Summary) -> list[tuple[str, str]]:
@@ -175,8 +178,11 @@ def _figures(s: Summary) -> list[tuple[str, str]]:
             + (f", mean disruption {disruption:.1f} a cure" if disruption is not None else ""),
         ),
         ("asked a person", f"{s.asked_human} times"),
-        ("right diagnosis", "" if s.right_diagnosis is None else f"{s.right_diagnosis:.0%}"),
-        ("availability", "" if s.availability is None else f"{s.availability:.2%} of agent time"),
+        ("right diagnosis", "" if s.right_diagnosis is None else percent(s.right_diagnosis)),
+        (
+            "availability",
+            "" if s.availability is None else f"{percent(s.availability, 1)} of agent time",
+        ),
         (
             "CPU",
             f"{s.cpu_s:.1f} s, {s.simulator_cpu_s:.1f} s of it the simulator's own"

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from immune.cli import options
+from immune.words import MODES, plain
 
-MEANS = {
-    "observe": "it only says what it would have done",
-    "ask": "it fences the sick and asks a person before any healing",
-    "enforce": "it fences and heals by itself, and asks a person in severe cases",
-}
 UNDO = "immune lockdown --undo"
 
 
 def status(server: options.Server = options.SERVER, json: options.Json = False) -> None:
     """Show lockdowns that stand, the mode, the agents by state, the brake, and what is degraded."""
     from immune.cli.remote import Remote, read
-    from immune.cli.shapes import Lockdown, Status, words
+    from immune.cli.shapes import Lockdown, Status
     from immune.cli.show import console, span
 
     with Remote(server) as remote:
@@ -26,8 +22,10 @@ def status(server: options.Server = options.SERVER, json: options.Json = False) 
         seen = read(body, Status)
         lockdowns = read(remote.get("/api/lockdowns"), list[Lockdown])
     for lockdown in lockdowns:
-        console.print(f"LOCKDOWN   {lockdown.words()}; undo with `{UNDO}`", style="bold red")
-    console.print(f"mode       {seen.mode}: {MEANS.get(seen.mode, '')}")
+        console.print(
+            f"LOCKDOWN   {lockdown.words(seen.agents)}; undo with `{UNDO}`", style="bold red"
+        )
+    console.print(f"mode       {seen.mode}: {MODES.get(seen.mode, '')}")
     for agent_type, mode in sorted(seen.modes_by_type.items()):
         console.print(f"           {mode} for agents of type {agent_type}")
     if seen.mode == "observe":
@@ -36,11 +34,15 @@ def status(server: options.Server = options.SERVER, json: options.Json = False) 
             f"           it would have quarantined {would.quarantined} "
             f"and asked about {would.asked} of them"
         )
-    states = ", ".join(f"{count} {words(name)}" for name, count in sorted(seen.by_state.items()))
+    states = ", ".join(f"{count} {plain(name)}" for name, count in sorted(seen.by_state.items()))
     console.print(f"agents     {seen.agents}, {seen.active} of them active: {states or 'none yet'}")
     brake = seen.brake
-    holding = f"HOLDS: {brake.holding}" if brake.holding else f"room for {max(brake.room, 0)} more"
+    off = brake.share >= 1.0
+    room = "the brake is off" if off else f"room for {max(brake.room, 0)} more"
+    holding = f"HOLDS: {brake.holding}" if brake.holding else room
     console.print(f"brake      {brake.fenced} of {brake.active} fenced, {holding}")
+    for bound in () if off else brake.bounds:
+        console.print(f"           {bound.words()}")
     console.print(f"vitals     {seen.accepted} accepted, {seen.queued} waiting to be scored")
     for incident in seen.fleet_incidents:
         console.print(f"fleet      {incident.headline()}: {incident.summary}")

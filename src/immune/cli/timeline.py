@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from immune.cli.shapes import Event, Line, words
+from immune.cli.shapes import Event, Line
+from immune.words import EVENTS, cause_name, plain
 
 
 class Told(NamedTuple):
@@ -31,7 +32,7 @@ def told(lines: Sequence[Line]) -> Iterator[Told]:
             applied = event.action or ""
         yield Told(
             event.at - first,
-            _SAID.get(event.type, _plain)(event, applied),
+            _what(event, applied),
             line.state,
             event.who,
             event.why,
@@ -39,64 +40,46 @@ def told(lines: Sequence[Line]) -> Iterator[Told]:
         )
 
 
-def _plain(event: Event, applied: str) -> str:
-    return words(event.type)
+def _what(event: Event, applied: str) -> str:
+    more = _MORE.get(event.type)
+    return EVENTS.get(event.type, plain(event.type)) + (more(event, applied) if more else "")
 
 
 def _opened(event: Event, applied: str) -> str:
-    return "suspected" + (f": {event.diagnosis.likeliest}" if event.diagnosis else "")
-
-
-def _confirmed(event: Event, applied: str) -> str:
-    return "confirmed: fenced" if event.enforce else "confirmed, only watched"
+    return f": {event.diagnosis.likeliest}" if event.diagnosis else ""
 
 
 def _diagnosed(event: Event, applied: str) -> str:
-    cause = event.diagnosis.likeliest if event.diagnosis else "unknown"
+    cause = event.diagnosis.likeliest if event.diagnosis else cause_name("unknown")
     plan = " → ".join(rung.action for rung in event.ladder if not rung.skipped) or "nothing to do"
-    return f"diagnosed {cause}; plan {plan}" + (f"; asks: {event.asks}" if event.asks else "")
-
-
-def _approved(event: Event, applied: str) -> str:
-    return f"approved {' → '.join(event.plan)}"
-
-
-def _heal_now(event: Event, applied: str) -> str:
-    return f"healing ordered: {event.action or 'the next action of the plan'}"
+    return f": {cause}; plan {plan}" + (f"; asks: {event.asks}" if event.asks else "")
 
 
 def _applied(event: Event, applied: str) -> str:
     changes = ", ".join(f"{c.what}: {c.before} → {c.after}" for c in event.changes)
-    return f"{event.action} done" + (f" ({changes})" if changes else "")
+    return f": {event.action}" + (f" ({changes})" if changes else "")
 
 
 def _tried(applied: str) -> str:
     return f" with {applied}" if applied else ""
 
 
-_SAID: dict[str, Callable[[Event, str], str]] = {
+_MORE: dict[str, Callable[[Event, str], str]] = {
     "opened": _opened,
-    "confirmed": _confirmed,
-    "braked": lambda event, applied: "not fenced: held back by the brake",
-    "subsided": lambda event, applied: "back to normal by itself",
-    "quarantined_by_person": lambda event, applied: "fenced by hand",
+    "confirmed": lambda event, applied: ": fenced" if event.enforce else ", only watched",
+    "braked": lambda event, applied: ": not fenced",
     "diagnosed": _diagnosed,
-    "approved": _approved,
-    "rejected": lambda event, applied: "rejected: no healing, the fence stays",
-    "overdue": lambda event, applied: f"nobody decided: contact {event.contact} was told",
-    "heal_now": _heal_now,
+    "approved": lambda event, applied: f": {' → '.join(event.plan)}",
+    "rejected": lambda event, applied: ": no healing, the fence stays",
+    "overdue": lambda event, applied: f": contact {event.contact} was told",
+    "heal_now": lambda event, applied: f": {event.action or 'the next action of the plan'}",
     "applied": _applied,
-    "failed": lambda event, applied: f"{event.action} failed",
-    "unreachable": lambda event, applied: f"{event.action}: the agent does not answer",
-    "verified": lambda event, applied: (
-        f"cured{_tried(applied)}: proved on {event.fresh_steps} fresh steps"
-    ),
-    "relapsed": lambda event, applied: (
-        f"still sick{_tried(applied)} after {event.fresh_steps} fresh steps"
-    ),
-    "stale": lambda event, applied: "no fresh vitals: nothing is proved",
-    "resumed": lambda event, applied: "vitals come again",
-    "finding_added": lambda event, applied: "a further finding",
-    "released": lambda event, applied: f"let go as {event.verdict}",
-    "absorbed": lambda event, applied: f"explained by {event.by}",
+    "failed": lambda event, applied: f": {event.action}",
+    "unreachable": lambda event, applied: f": {event.action}",
+    "verified": lambda event, applied: f"{_tried(applied)} on {event.fresh_steps} fresh steps",
+    "relapsed": lambda event, applied: f"{_tried(applied)} after {event.fresh_steps} fresh steps",
+    "stale": lambda event, applied: ": nothing is proved",
+    "released": lambda event, applied: f" as {plain(event.verdict)}",
+    "absorbed": lambda event, applied: f": {event.by}",
 }
+"""What follows the word for an event."""

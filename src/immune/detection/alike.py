@@ -10,7 +10,7 @@ Kulldorff, "A spatial scan statistic", 1997.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,8 @@ class Alike:
 
 
 def alike_among(
-    changes: dict[int, Change],
+    changed: Mapping[int, Change],
+    laggards: Callable[[], Mapping[int, Change]],
     lag: Callable[[int], Float64 | None],
     size: int,
     slack_s: float,
@@ -64,40 +65,52 @@ def alike_among(
 ) -> Alike | None:
     """Return the largest set of agents with the same change at about the same time.
 
-    `changes` are those of a group of `size` agents; `lag` gives an agent's evidence by part where
-    it is not yet enough by itself, else None; `slack_s` is by how much onsets may be off.
+    `changed` are the changes of those of a group of `size` agents whose evidence is enough by
+    itself; `laggards` gives the others', asked for only where enough of the changed are alike, and
+    `lag` the evidence of one of these by part; `slack_s` is by how much onsets may be off.
     """
-    strong = [agent for agent in changes if lag(agent) is None]
     best: Alike | None = None
     # of equals the fuller picture: errors show later than latency
-    for pattern in sorted({tuple(changes[agent].affected.tolist()) for agent in strong})[::-1]:
+    for pattern in sorted({tuple(c.affected.tolist()) for c in changed.values()})[::-1]:
         affected = np.array(pattern)
         if not affected.any():
             continue
-        core = [changes[a] for a in strong if (changes[a].affected == affected)[SIZED].all()]
+        core = [c for c in changed.values() if (c.affected == affected)[SIZED].all()]
         typical = typical_of(core, affected)
-        sharing = [a for a, c in changes.items() if shares(c, typical, params, lag(a))]
-        sharing = _at_once(sharing, set(strong), changes, slack_s, params.within_s)
-        exact = [a for a in sharing if not beyond(changes[a], typical, params)]
+        strong = _at_once(
+            {a: c for a, c in changed.items() if shares(c, typical, params, None)},
+            slack_s,
+            params.within_s,
+        )
+        # each of them brings in one laggard at the most
+        if len(strong) < max(params.changed_min, params.agents_min / 2):
+            continue
+        onsets = [change.onset_at for change in strong.values()]
+        early, late = min(onsets) - slack_s, max(onsets) + slack_s
+        sharing = strong | {
+            agent: change
+            for agent, change in laggards().items()
+            if early <= change.onset_at <= late and shares(change, typical, params, lag(agent))
+        }
+        exact = {a: c for a, c in sharing.items() if not beyond(c, typical, params)}
         # once the group is clear without it, who has this change and one of its own counts too
         clear = len(exact) >= max(params.agents_min - 1, params.fleet_share_min * size)
-        found = _if_enough(sharing if clear else exact, changes, typical, lag, params)
+        found = _if_enough(sharing if clear else exact, strong, typical, params)
         if found is not None and (best is None or len(found.agents) > len(best.agents)):
             best = found
     return best
 
 
 def _if_enough(
-    agents: list[int],
-    changes: dict[int, Change],
+    sharing: Mapping[int, Change],
+    strong: Mapping[int, Change],
     typical: Typical,
-    lag: Callable[[int], Float64 | None],
     params: FleetParams,
 ) -> Alike | None:
-    strong = sum(lag(a) is None for a in agents)
-    if len(agents) < params.agents_min or strong < max(params.changed_min, len(agents) / 2):
+    by_itself = len(sharing.keys() & strong.keys())
+    if len(sharing) < params.agents_min or by_itself < max(params.changed_min, len(sharing) / 2):
         return None
-    members = [changes[a] for a in agents]
+    members = tuple(sharing.values())
     # a failure that only some show is no part of what they share
     for part in RARE:
         showing = sum(bool(c.affected[part]) for c in members)
@@ -108,30 +121,18 @@ def _if_enough(
     if not matters(typical, members, params):
         return None
     onset_at = float(np.median([c.onset_at for c in members]))
-    return Alike(tuple(agents), typical, onset_at, tuple(members))
+    return Alike(tuple(sharing), typical, onset_at, members)
 
 
-def _at_once(
-    agents: list[int],
-    strong: set[int],
-    changes: dict[int, Change],
-    slack_s: float,
-    within_s: float,
-) -> list[int]:
-    """Return the most strong agents whose onsets lie within one span, and the laggards in it."""
-    order = sorted(strong.intersection(agents), key=lambda agent: changes[agent].onset_at)
+def _at_once(changes: Mapping[int, Change], slack_s: float, within_s: float) -> dict[int, Change]:
+    """Return the most of these changes whose onsets lie within one span."""
+    order = sorted(changes, key=lambda agent: changes[agent].onset_at)
     if not order:
-        return []
+        return {}
     at = np.array([changes[agent].onset_at for agent in order])
     end = np.searchsorted(at, at + within_s + slack_s, "right")
     first = int((end - np.arange(len(at))).argmax())
-    last = int(end[first])
-    early, late = at[first] - slack_s, at[last - 1] + slack_s
-    return order[first:last] + [
-        agent
-        for agent in agents
-        if agent not in strong and early <= changes[agent].onset_at <= late
-    ]
+    return {agent: changes[agent] for agent in order[first : int(end[first])]}
 
 
 def best_group(

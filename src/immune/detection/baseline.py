@@ -157,9 +157,11 @@ class BaselineLearner:
         return self.drift.look(now, self.streams, self.ring, self.kernel.block, self.kernel.frozen)
 
     def refresh_priors(self) -> None:
-        """Pool the peers anew and hand the result to the young; done every 8 samples a stream."""
+        """Pool the peers anew and hand the result to the young, and the height of their evidence's
+        peaks to all; done every 8 samples a stream."""
         rows = self.streams.used()
         self._until_refresh = int(self._params.learning.block_min) * max(len(rows), 1)
+        self.kernel.share_width(rows, self._groups(rows), self._params.learning.peers_min)
         young = rows[(self.seen[rows] < _YOUNG) & ~self.kernel.frozen[rows]]
         if not len(young):
             return

@@ -30,7 +30,13 @@ from immune.vitals import Metric
 
 # The eight places of `pair`, `pair_block` and `pair_past`, as `state` tells them.
 Pair = cython.struct(
-    ratio=cython.float[2], work_n=cython.float, follower=cython.float, free=cython.float[4]
+    ratio=cython.float[2],
+    work_n=cython.float,
+    follower=cython.float,
+    peak=cython.float,
+    peaks=cython.float,
+    excess=cython.float,
+    wider=cython.float,
 )
 PairBlock = cython.struct(
     n=cython.float[2],
@@ -121,6 +127,7 @@ Constants = cython.struct(
     ar_shrink=cython.float,
     kappa_min=cython.float,
     kappa_young=cython.float,
+    kappa_first=cython.float,
     drift=cython.float,
     rare_slack=cython.float,
     rare_slack_hits=cython.float,
@@ -135,6 +142,12 @@ Constants = cython.struct(
     interval_slack=cython.float,
     burst_steps=cython.float,
     burst_ahead=cython.float,
+    peak_from=cython.float,
+    peak_over=cython.float,
+    peak_max=cython.float,
+    peaks_prior=cython.float,
+    peaks_memory=cython.float,
+    width_max=cython.float,
     ceiling_nats=cython.float,
     block_min=cython.float,
     block_max=cython.float,
@@ -148,6 +161,7 @@ Constants = cython.struct(
 # What the threshold of a sample's agent allows.
 Limits = cython.struct(
     cap=cython.float,  # the factor of one metric's R in one step
+    top=cython.float,  # nats that are told at most
     ceiling=cython.float,  # R
     pace=cython.float,  # nats that the follower of the evidence rises by in one step
     ahead=cython.float,  # nats that the evidence may be ahead of it
@@ -236,7 +250,7 @@ class Stepper:
         evidence: cython.float[::1],
     ) -> None:
         """Score and learn samples in their order; writes the evidence after each."""
-        limits: Limits = Limits(0.0, 0.0, 0.0, 0.0)
+        limits: Limits = Limits(0.0, 0.0, 0.0, 0.0, 0.0)
         c: ConstantsAt = cython.address(self.c)
         last: cython.float = -1
         with cython.nogil:
@@ -246,7 +260,7 @@ class Stepper:
                     limits.pace = last / c.burst_steps
                     limits.ahead = limits.pace * c.burst_ahead
                     limits.cap = _exp(limits.ahead)
-                    limits.ceiling = _exp(last + c.ceiling_nats)
+                    limits.top = last + c.ceiling_nats
                 row = rows[i]
                 evidence[i] = _step(
                     c,
@@ -265,6 +279,8 @@ def _step(
 ) -> cython.float:
     sample: Sample
     m: SampleAt = cython.address(sample)
+    width: cython.float = _width(c, s)
+    limits.ceiling = _exp(c.peak_from + (limits.top - c.peak_from) * width)
     _read(c, s, m, values)
     _residuals(c, s, m)
     _relieved(c, s, m)
@@ -288,13 +304,39 @@ def _step(
         s.pair.ratio[1] *= less
         pooled = _pool(c, s, m)
     s.pair.follower = _least(pooled, s.pair.follower + limits.pace)
+    s.pair.peak = _most(s.pair.peak, pooled)
+    if pooled < c.peak_over and not frozen:
+        _end_peak(c, s)
     _keep(c, s, m)
     if not frozen and _any_full(c, s, m):
         _weighted(c.gate_weights, s, m.by_metric)
         for j in range(8):
             if m.present[j] > 0 and _is_due(c, s, j, m.by_metric[j]):
                 _learn(c, s, j)
-    return pooled
+    over: cython.float = pooled - c.peak_from
+    return c.peak_from + over / width if over > 0 else pooled
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _width(c: ConstantsAt, s: StreamAt) -> cython.float:
+    """The mean height of the stream's peaks above `peak_from`, as `Peaks.width`."""
+    heights: cython.float = c.peaks_prior * (1 + s.pair.wider) + s.pair.excess
+    return _between(heights / (c.peaks_prior + s.pair.peaks), 1, c.width_max)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _end_peak(c: ConstantsAt, s: StreamAt) -> cython.void:
+    """Count the peak that is over, as `Peaks.count`."""
+    height: cython.float = _least(s.pair.peak - c.peak_from, c.peak_max)
+    if height > 0:
+        keep: cython.float = _least((c.peaks_memory - 1) / _most(s.pair.peaks, 1), 1)
+        s.pair.excess = keep * s.pair.excess + height
+        s.pair.peaks = keep * s.pair.peaks + 1
+    s.pair.peak = 0
 
 
 @cython.cfunc
@@ -632,9 +674,11 @@ def _derive(c: ConstantsAt, s: StreamAt, j: cython.int) -> cython.void:
     var = _most(var, c.var_floor[j]) * (1 + 1 / total)
     s.centre[j] = centre
     s.inverse[j] = 1 / sqrtf(var)
-    slack: cython.float = _most(c.kappa_min, c.kappa_young / sqrtf(total))
+    slack: cython.float = c.kappa_young / sqrtf(total) + c.kappa_first / total
+    slack = _most(slack, c.kappa_min)
     if not c.is_count[j]:
-        slack = _most(slack, c.drift * s.inverse[j])
+        whitened: cython.float = sqrtf((1 - s.phi[j]) / (1 + s.phi[j]))
+        slack = _most(slack, c.drift * s.inverse[j] * whitened)
         if s.var[j] > c.var_floor[j]:
             bend = -s.skew[j] / (s.var[j] * sqrtf(s.var[j])) * n / (n + c.bend_shrink)
     s.slack[j] = slack

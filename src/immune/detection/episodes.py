@@ -51,6 +51,8 @@ class Episode:
     """Step of the last look at the stored samples."""
     crossed: int = 0
     """Step of the last crossing or hit."""
+    risen: int = 0
+    """Step at which the evidence first crossed the tier in `seen`."""
     affected: frozenset[str] = frozenset()
     severity: float = 0.0
     could_fence: bool = False
@@ -67,7 +69,8 @@ class Episode:
             return None
         self.crossed = self.steps
         first = self.seen is not Tier.QUARANTINE and self.seen is not tier
-        self.seen = tier if first else self.seen
+        if first:
+            self.seen, self.risen = tier, self.steps
         untold = self.rises_to(tier, Source.EVIDENCE)
         return tier if untold and (first or self.may_look(params)) else None
 
@@ -77,7 +80,11 @@ class Episode:
         return source not in self.sources or higher
 
     def may_look(self, params: EpisodeParams) -> bool:
-        """Whether it is time for another look."""
+        """Whether it is time for another look: every step while a tier just crossed can't be told
+        or fenced yet, from time to time after that."""
+        settled = self.tier is self.seen and (self.could_fence or self.seen is Tier.SUSPICION)
+        if not settled and self.steps - self.risen < 2 * params.speak_every_steps:
+            return True
         return self.steps - self.looked >= params.speak_every_steps
 
     def is_news(self, finding: Finding, params: EpisodeParams) -> bool:

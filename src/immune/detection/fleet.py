@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from immune.columns import Bool, Names
+from immune.columns import Bool, Int32, Names
 from immune.detection.agent_set import AgentSet
 from immune.detection.alike import Group, best_group, sample
 from immune.detection.change import Recent, Typical, shares, typical_of
@@ -25,6 +25,7 @@ from immune.detection.grouping import Indices
 from immune.detection.hits import Hit
 from immune.detection.outage import Outage, find_outage, showing
 from immune.detection.rule_params import FleetParams
+from immune.words import percent
 
 _GROUPS_S = 5.0
 """Seconds after which the groups are made anew; who belongs to which seldom changes."""
@@ -78,7 +79,7 @@ class FleetWatch:
 
     def reopen(self, finding: FleetFinding) -> None:
         """Take up a finding that was open before a restart; its members are measured anew."""
-        members = np.array([self._names.agents.code(a) for a in finding.members], np.intp)
+        members = self._codes(finding.members)
         self._keep(finding, members, members, None)
 
     def close(self, finding: FleetFinding) -> None:
@@ -93,6 +94,12 @@ class FleetWatch:
         """Return the ids of all members so far, the later ones included."""
         case = self._open.get(finding.subject)
         return finding.members if case is None else self._ids(case.members.codes())
+
+    def members_beside(self, finding: FleetFinding, agents: Int32) -> tuple[str, ...]:
+        """Return the ids of all members so far that are not of `agents`, by code."""
+        case = self._open.get(finding.subject)
+        members = self._codes(finding.members) if case is None else case.members.codes()
+        return self._ids(members[~np.isin(members, agents)])
 
     def explains(self, single: Finding) -> bool:
         """Return whether an agent's finding is but a part of the open fleet findings, together.
@@ -185,7 +192,7 @@ class FleetWatch:
                 onset_at=float(changes.at[same].min()),
                 share=share,
                 text=f"{fact} changed to {text(value)} on {len(members)} agents at once, "
-                f"{share:.0%} of agent_type {text(of_type)}",
+                f"{percent(share)} of agent_type {text(of_type)}",
                 fact=fact,
                 value=text(value),
             )
@@ -217,7 +224,7 @@ class FleetWatch:
             at=tick.now,
             onset_at=float(tick.facts.last_at[members].min()),
             share=share,
-            text=f"no steps from {len(members)} agents at once, {share:.0%} of {group}",
+            text=f"no steps from {len(members)} agents at once, {percent(share)} of {group}",
         )
         if finding.subject in self._open:
             return []
@@ -335,6 +342,9 @@ class FleetWatch:
             members = members[tick.facts.last_at[members] >= tick.now - p.subsided_s]
             sick = (tick.evidence[members] >= p.nats_min) & ~tick.trend.falling[members]
         return len(sick) > 0 and float(sick.mean()) <= p.subsided_share
+
+    def _codes(self, ids: Sequence[str]) -> Indices:
+        return np.array([self._names.agents.code(agent_id) for agent_id in ids], np.intp)
 
     def _ids(self, agents: Indices) -> tuple[str, ...]:
         return tuple(sorted(map(self._names.agents.text, agents.tolist())))

@@ -23,13 +23,24 @@ from typing import Protocol
 
 import numpy as np
 
-from immune.columns import Bool, Float32
+from immune.columns import Bool, Float32, Int64
 from immune.detection import stepping
 from immune.detection.grouping import Indices, grown
 from immune.detection.merging import Laws, Merging
 from immune.detection.params import LearningParams, StatisticParams
-from immune.detection.state import AT, FOLLOWER, IS_RARE, PAIR_R, SCALE, F
-from immune.detection.stepping import Pool, lanes_of
+from immune.detection.peers import shared_width
+from immune.detection.state import (
+    AT,
+    FOLLOWER,
+    IS_RARE,
+    PAIR_R,
+    PEAK,
+    RARE,
+    SCALE,
+    WIDER,
+    F,
+)
+from immune.detection.stepping import Peaks, Pool, lanes_of
 from immune.vitals import N_METRICS, Metric
 
 
@@ -79,6 +90,7 @@ class Kernel:
         use_compiled: bool = COMPILED,
     ) -> None:
         laws = Laws(statistic, learning)
+        self._statistic = statistic
         self._blank = np.zeros((F, N_METRICS), np.float32)
         self._blank[AT["prior_mean"], IS_RARE] = 0.1
         self._blank[AT["prior_n"], IS_RARE] = 5.0  # Jeffreys' half a hit, and a little more
@@ -95,6 +107,7 @@ class Kernel:
         way = _fastest if use_compiled else _arrays
         self._stepper: Steps = way(statistic, learning)
         self._pool = Pool(statistic)
+        self._peaks = Peaks(statistic)
         self._weight = lanes_of(statistic.weights, statistic.rare_weights)
 
     def grow(self, capacity: int) -> None:
@@ -120,6 +133,7 @@ class Kernel:
         self.block[rows, AT["r0"] : AT["r4"] + 1] = 0
         self.block[rows, AT["pair"], PAIR_R] = 0
         self.block[rows, AT["pair"], FOLLOWER] = 0
+        self.block[rows, AT["pair"], PEAK] = 0
 
     def discard(self, rows: Indices) -> None:
         """Forget the samples that wait to be learned."""
@@ -127,7 +141,10 @@ class Kernel:
         self.block[rows, AT["pair_block"]] = 0
 
     def learn_all(self, rows: Indices) -> None:
-        """Learn the samples that wait, whatever the evidence."""
+        """Learn the samples that wait, whatever the evidence, and that its peak was healthy."""
+        pairs = self.block[rows, AT["pair"]]
+        self._peaks.count(pairs, np.ones(len(rows), np.bool_))
+        self.block[rows, AT["pair"]] = pairs
         at, lanes = np.nonzero(self.block[rows, AT["bn"]] > 0)
         self._merging.learn(self.block, rows[at], lanes)
 
@@ -137,13 +154,34 @@ class Kernel:
         every = np.tile(np.arange(N_METRICS), len(rows))
         self._merging.derive(self.block, np.repeat(rows, N_METRICS), every)
 
+    def share_width(self, rows: Indices, groups: Int64, peers_min: int) -> None:
+        """Let streams of a group, (n,), know from each other how high evidence goes in peace."""
+        pairs = self.block[rows, AT["pair"]]
+        worth = self._statistic.peaks_prior
+        self.block[rows, AT["pair"], WIDER] = shared_width(groups, pairs, peers_min, worth)
+
     def evidence(self, rows: Indices) -> tuple[Float32, Float32]:
         """Return the evidence now in nats, (n,), and that of each metric alone, (n, 8)."""
         ratio = self.block[rows, AT["r0"] : AT["r4"] + 1]
         by_metric = (ratio * self._weight).sum(axis=1)
         pairs = self.block[rows, AT["pair"], PAIR_R]
         known = self.block[rows, AT["n"]] + self.block[rows, AT["bn"]] > 0
-        return self._pool(by_metric, pairs, known), np.log1p(by_metric)
+        return self._told(rows, self._pool(by_metric, pairs, known)), np.log1p(by_metric)
+
+    def evidence_of(self, row: int, lanes: Bool) -> float:
+        """Return the evidence in nats that these metrics of one stream make, (8,), by themselves.
+
+        The others count as metrics without any; a pair counts where either of its metrics does.
+        """
+        rows = np.array([row])
+        state = self.block[row]
+        ratio = (state[AT["r0"] : AT["r4"] + 1] * self._weight).sum(axis=0) * lanes
+        pairs = state[AT["pair"], PAIR_R] * (lanes[RARE] | lanes[Metric.LATENCY_MS])
+        known = self.block[rows, AT["n"]] + self.block[rows, AT["bn"]] > 0
+        return float(self._told(rows, self._pool(ratio[None], pairs[None], known))[0])
+
+    def _told(self, rows: Indices, pooled: Float32) -> Float32:
+        return self._peaks.told(pooled, self._peaks.width(self.block[rows, AT["pair"]]))
 
     def intervals(self, rows: Indices) -> Float32:
         """Return each stream's usual seconds between steps, (n,); NaN where none was learned."""

@@ -180,8 +180,9 @@ class Merging:
         s["inverse"] = 1 / np.sqrt(np.where(rare, rate * (1 - rate), var))
         s["nu"] = nu
         s["phi"] = np.clip(phi, 0, p.ar_max)
-        slack = np.maximum(p.kappa_min, p.kappa_young / np.sqrt(total))
-        slack = np.where(sized, np.maximum(slack, p.drift * s["inverse"]), slack)
+        slack = np.maximum(p.kappa_min, p.kappa_young / np.sqrt(total) + p.kappa_first / total)
+        whitened = np.sqrt((1 - s["phi"]) / (1 + s["phi"]))  # what whitening leaves of a drift
+        slack = np.where(sized, np.maximum(slack, p.drift * s["inverse"] * whitened), slack)
         errors = p.rare_slack * (1 + 1 / (1 + rate * total / p.rare_slack_hits))
         s["slack"] = np.where(rare, _wilson(rate, total, errors), slack)
         spread = np.sqrt(np.maximum(s["var"], floor)) ** 3

@@ -19,6 +19,7 @@ from immune.detection.alike import (
 from immune.detection.change import PARTS, RARE, SIZED, Change, Typical, beyond, shares
 from immune.detection.fleet_tick import Tick
 from immune.detection.grouping import Indices
+from immune.words import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Outage:
         much = f"about {np.exp(log_times):.1f} times worse" if log_times > 0.05 else "more often"
         return (
             f"{' and '.join(self.metrics)} {much} on {len(self.members)} agents at once, "
-            f"{self.share:.0%} of {self.group}"
+            f"{percent(self.share)} of {self.group}"
         )
 
 
@@ -90,8 +91,15 @@ def _alike_in(tick: Tick, inside: Indices, size: int) -> Alike | None:
     slack_s = spread_s(tick.facts.interval_s[looked_at])
     # a sample stands for the whole, and so for as much of the group
     size = round(size * len(looked_at) / max(len(inside), 1))
-    changes = tick.scanned(looked_at.tolist())
-    return alike_among(changes, tick.lag, size, slack_s, tick.params)
+    enough = tick.evidence[looked_at] >= tick.params.nats_min
+    return alike_among(
+        tick.scanned(looked_at[enough].tolist()),
+        lambda: tick.scanned(looked_at[~enough].tolist()),
+        tick.lag,
+        size,
+        slack_s,
+        tick.params,
+    )
 
 
 def _marked(tick: Tick, alike: Alike, changed: Indices) -> Bool:

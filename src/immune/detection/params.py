@@ -32,7 +32,7 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     bet: float = 0.35
     """δ of the smallest of the bets e^{δz} on positive metrics and counts, in standard deviations;
     the others are 2, 4 and 8 times as large, and one of -4 times is on a change for the better."""
-    weights: tuple[float, float, float, float, float] = (0.15, 0.18, 0.46, 0.21, 0.0)
+    weights: tuple[float, float, float, float, float] = (0.15, 0.22, 0.5, 0.13, 0.0)
     """Of the bets in the evidence. A change for the better is no sickness: it weighs nothing."""
     metric_weights: tuple[float, ...] = (8.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5)
     """Of the metrics in the evidence, in the order of `Metric`: most sicknesses show in the time,
@@ -63,11 +63,14 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     that for a shift makes false alarms in young baselines (measured)."""
     ar_prior_rare: float = 0.1
     """The same for retries and errors."""
-    kappa_min: float = 0.05
+    kappa_min: float = 0.045
     """Standard deviations of slack, at least: what no learned mean is ever sure of."""
-    kappa_young: float = 2.5
-    """κ is at least kappa_young/√n: 2.5 standard errors of the learned mean. With 1.5 one young
-    baseline in a few hundred is far enough off to accuse its own agent (measured)."""
+    kappa_young: float = 1.6
+    """κ is at least kappa_young/√n + kappa_first/n: 1.6 standard errors of the learned mean, and of
+    a young one's more, 2.6 after 60 samples. With 1.8 throughout, one in 300 is far enough off to
+    accuse its own agent, and what accuses is not learned from (measured)."""
+    kappa_first: float = 8.0
+    """See `kappa_young`."""
     drift: float = 0.035
     """And at least this many log units: what a daily cycle from 1/1.5 to 1.5 moves within the
     memory of a baseline. Slower, wider drifts are told by a rule of their own."""
@@ -104,12 +107,26 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     interval_slack: float = 2.5
     """Times that steps may come faster before it counts: a busy hour doubles the pace, a runaway
     multiplies it."""
-    burst_steps: float = 10.5
+    burst_steps: float = 9.5
     """No burst of fewer than eight steps fences: the evidence may run ahead of a follower that
-    rises by 1/10.5 of the quarantine threshold a step, by no more than `burst_ahead` of its steps.
+    rises by 1/9.5 of the quarantine threshold a step, by no more than `burst_ahead` of its steps.
     What evidence there was before is a head start: with everyday's 2 nats it takes seven."""
     burst_ahead: float = 2.5
     """Steps; one would be a cap on every single step, and would waste what a lucky step saw."""
+    peak_from: float = 5.0
+    """Nats above which evidence is on a peak. By theory the heights of a healthy stream's peaks
+    above any such level are exponential with mean 1 at most; where a metric comes in bursts they
+    are higher, and what is above this level is divided by how much."""
+    peak_over: float = 2.0
+    """Nats below which the evidence must fall before a peak is over."""
+    peak_max: float = 8.0
+    """Nats above `peak_from` that one peak counts for at most: no single night is a habit."""
+    peaks_prior: float = 20.0
+    """Peaks that the peers' mean is worth, or theory's where there is none."""
+    peaks_memory: float = 150.0
+    """Peaks that are remembered."""
+    width_max: float = 2.6
+    """The divisor at most; agents that burst harder must be told to be so by a person."""
     ceiling_nats: float = 8.0
     """Nats above the quarantine threshold at which evidence stops growing, so that a recovered
     agent's falls back within a few dozen steps."""

@@ -2,17 +2,17 @@
 
 From the streams of one agent type (all types where a type has few) comes a prior: the median of
 their variances, worth 30 observations; the median of their means, worth σ²/τ², where τ² is how far
-apart their means are; and a pooled φ. Medians, of those peers that are not far off themselves: a
-sick minority must not become the normal.
+apart their means are; a pooled φ; and how high their evidence goes in peace. Medians, of those
+peers that are not far off themselves: a sick minority must not become the normal.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from immune.columns import Float32, Int32
+from immune.columns import Float32, Int32, Int64
 from immune.detection.params import LearningParams
-from immune.detection.state import AT, IS_COUNT, IS_RARE, SIGN, transform
+from immune.detection.state import AT, EXCESS, IS_COUNT, IS_RARE, PEAKS, SIGN, transform
 from immune.vitals import N_METRICS
 
 _MAD = 1.4826  # median absolute deviation to standard deviation
@@ -84,6 +84,19 @@ class PeerPriors:
         products = np.nansum(sxy, axis=0) + shrink * fallback[4, enough]
         prior[4, enough] = np.clip(products / (np.nansum(sxx, axis=0) + shrink), 0, 1)
         return prior
+
+
+def shared_width(groups: Int64, pairs: Float32, peers_min: int, worth: float) -> Float32:
+    """Return how much higher than 1 the peaks of each stream's group are on average, (n,).
+
+    groups: (n,), a number for each stream's group; pairs: (n, 8), their `state.PEAK` and so on;
+    worth: peaks that theory's mean of 1 is worth. 0 where a group is too small, or no higher.
+    """
+    _, which, members = np.unique(groups, return_inverse=True, return_counts=True)
+    heights = np.bincount(which, pairs[:, EXCESS]) + worth
+    wider = np.maximum(heights / (np.bincount(which, pairs[:, PEAKS]) + worth) - 1, 0)
+    of_each: Float32 = np.where(members >= peers_min, wider, 0).astype(np.float32)[which]
+    return of_each
 
 
 _SHIFT_SAMPLES = 5

@@ -67,6 +67,11 @@ class Ring:
         places = np.arange(max(count - self._length, 0), count) % self._length
         return times(self._stamps[row, places], self._latest[row]), _values(self._logs[row, places])
 
+    def edge(self, row: int) -> tuple[int, float]:
+        """Return how many samples the stream was given, and when the latest of their steps ended:
+        what `last` returns is the same as long as these are."""
+        return int(self._count[row]), float(self._latest[row])
+
     def means_since(
         self, rows: Indices, since: Float64, lanes: list[int]
     ) -> tuple[Float32, Float32, Float64]:

@@ -1,6 +1,7 @@
 """What the stored samples of a stream say once somebody asks: since when, and how badly.
 
-The `Scan` reads the learner's rings and baselines and changes nothing.
+The `Scan` reads the learner's rings and baselines and changes nothing. What it said of a stream to
+the fleet's watch it says again for as long as nothing of that has changed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from immune.detection.thresholds import steps_per_day
 from immune.vitals import Metric
 
 _HOURS = 24
+_KEPT = 1024
+"""Looks of the fleet's watch that are kept, about 4 kB each; a tick asks for some 600 at most."""
+
+Basis = tuple[float | None, int, float, bytes]
+"""All that a look depends on: the onset where it was given, the edge of the ring, the baseline."""
 
 
 class Scan:
@@ -24,13 +30,16 @@ class Scan:
     def __init__(self, learner: BaselineLearner, params: EpisodeParams) -> None:
         self._learner = learner
         self._params = params
+        self._looks: dict[int, tuple[Basis, Recent]] = {}
 
-    def onset(self, row: int) -> float | None:
-        """Return the likeliest onset of a change, epoch seconds; None without samples."""
+    def onset(self, row: int, after: float = 0.0) -> float | None:
+        """Return the likeliest onset of a change later than `after`, epoch seconds; None without
+        samples."""
         at, values = self._learner.ring.last(row)
-        if not len(at):
+        fresh = at > after
+        if not fresh.any():
             return None
-        return find_onset(at, values, self._learner.normal(row)).at
+        return find_onset(at[fresh], values[fresh], self._learner.normal(row)).at
 
     def effects(self, row: int, since: float) -> tuple[MetricEffect, ...]:
         """Return what happened to each metric since `since`, epoch seconds."""
@@ -39,11 +48,23 @@ class Scan:
 
     def recent(self, row: int, onset_at: float | None = None) -> Recent | None:
         """Return the same for the fleet's watch, from a known onset or the likeliest one."""
-        since = self.onset(row) if onset_at is None else onset_at
-        if since is None:
-            return None
-        steps = int((self._learner.ring.last(row)[0] >= since).sum())
-        return Recent(since, float(steps), self.effects(row, since))
+        # asked again and again, more often than most agents step
+        basis = onset_at, *self._learner.ring.edge(row), self._learner.kernel.block[row].tobytes()
+        known = self._looks.get(row)
+        if known is not None and known[0] == basis:
+            return known[1]
+        at, values = self._learner.ring.last(row)
+        normal = self._learner.normal(row)
+        if onset_at is None:
+            if not len(at):
+                return None
+            onset_at = find_onset(at, values, normal).at
+        late = values[at >= onset_at]
+        recent = Recent(onset_at, float(len(late)), effects_since(late, normal, self._params))
+        if len(self._looks) >= _KEPT:
+            self._looks.clear()
+        self._looks[row] = basis, recent
+        return recent
 
     def usd_per_hour(self, row: int, effects: tuple[MetricEffect, ...]) -> float:
         """Return what a stream spends beyond its normal; 0 where the cost is not affected."""

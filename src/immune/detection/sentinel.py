@@ -76,6 +76,8 @@ class Sentinel:
         """By codes of agent and kind."""
         self._watched = np.zeros(0, np.bool_)
         """Streams with an open episode."""
+        self._cured_at = np.zeros(0)
+        """When each stream's agent was last cured, epoch seconds; 0 where it never was."""
         self._now = 0.0
         """The latest time that a vital or a sweep told."""
 
@@ -88,7 +90,7 @@ class Sentinel:
             return seen
         self._now = max(self._now, float(columns.at[-1]))
         runs = Runs.of(self._learner.admit(columns))
-        self._watched = grown(self._watched, len(self._learner.streams), 0)
+        self._make_room()
         for part, streams in runs.rounds():
             self._score(columns, part, streams, seen)
         for hit in self._limits.observe(columns) + self._repetition.observe(columns):
@@ -128,7 +130,7 @@ class Sentinel:
         episode = self._episodes.get(self._slot(row)) or self._begin(row, level.at)
         tier = episode.step(level, p)
         if tier is not None:
-            episode.onset_at = self._scan.onset(row) or level.at
+            episode.onset_at = self._scan.onset(row, float(self._cured_at[row])) or level.at
             self._tell(row, episode, tier, level, seen, first=True)
         elif level.tier is not None and episode.tier is not None and episode.may_look(p):
             self._tell(row, episode, episode.tier, level, seen, first=False)
@@ -149,13 +151,21 @@ class Sentinel:
         *,
         first: bool,
     ) -> None:
-        """Look at the stored samples and say what they show, if it names a metric and is news."""
+        """Look at the stored samples and say what they show, if it names a metric and is news.
+
+        The tier must be reached by the metrics that are named: a shift too small to matter may lend
+        its evidence to nobody.
+        """
         episode.looked = episode.steps
         effects = self._scan.effects(row, episode.onset_at)
-        if not any(effect.affected for effect in effects):
-            return
+        lanes = affected_lanes(effects)
+        named = level._replace(evidence=self._learner.kernel.evidence_of(row, lanes))
+        if named.tier is not level.tier:
+            if named.tier is None:
+                return
+            tier, first = named.tier, first and episode.tier is None
         threshold = level.threshold(tier)
-        finding = self._finding(row, episode, effects, tier, level.at, level.evidence, threshold)
+        finding = self._finding(row, episode, effects, tier, level.at, named.evidence, threshold)
         if first or episode.is_news(finding, self._params.episodes):
             episode.told(finding)
             seen.findings.append(finding)
@@ -256,19 +266,25 @@ class Sentinel:
         self._episodes.pop(self._slot(row), None)
         self._watched[row] = False
 
+    def _make_room(self) -> None:
+        self._watched = grown(self._watched, len(self._learner.streams), 0)
+        self._cured_at = grown(self._cured_at, len(self._learner.streams), 0)
+
     def _thresholds(self, streams: Indices) -> tuple[Float32, Float32]:
         steps = steps_per_day(self._learner.kernel.intervals(streams))
         return thresholds(self._params.budgets, steps, self._learner.streams.n_agents)
 
     # ---- what others order
 
-    def forget(self, agent_id: str) -> None:
+    def forget(self, agent_id: str, *, cured: bool = False) -> None:
         """Set the agent's evidence to zero and end its episodes: its incident has closed, or its
-        probation begins."""
+        probation begins. Where it was `cured`, no later finding's onset lies before that."""
         rows = self._learner.streams_of_agent(agent_id)
-        self._watched = grown(self._watched, len(self._learner.streams), 0)
+        self._make_room()
         for row in rows.tolist():
             self._end(row)
+        if cured:
+            self._cured_at[rows] = self._now
         self._learner.kernel.calm(rows)
         self._learner.drift.forget(rows)
         self._repetition.forget(self._names.agents.code(agent_id))
@@ -278,7 +294,7 @@ class Sentinel:
         row = self._learner.stream(finding.agent_id, finding.kind)
         if row is None:
             return
-        self._watched = grown(self._watched, len(self._learner.streams), 0)
+        self._make_room()
         episode = self._begin(row, finding.onset_at)
         episode.seen = finding.tier
         episode.told(finding)

@@ -44,6 +44,9 @@ WORK_N = 2
 """of `pair`: samples behind latency's regression on the work"""
 FOLLOWER = 3
 """of `pair`: the evidence, followed upwards at the pace that the cap on bursts allows"""
+PEAK, PEAKS, EXCESS, WIDER = 4, 5, 6, 7
+"""of `pair`: the height of the peak that evidence is on; how many there were; the sum of their
+heights above `peak_from`; and how much wider than 1 the peers' evidence is"""
 PAIR_N, PAIR_G = slice(0, 2), slice(2, 4)
 """of block and past: samples of the two pairs, and the sums of their bets"""
 BLOCK_WORK = slice(4, 7)

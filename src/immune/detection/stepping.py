@@ -16,6 +16,7 @@ from immune.detection.state import (
     AT,
     BETA,
     BLOCK_WORK,
+    EXCESS,
     FOLLOWER,
     HOT,
     IS_RARE,
@@ -23,8 +24,11 @@ from immune.detection.state import (
     PAIR_G,
     PAIR_N,
     PAIR_R,
+    PEAK,
+    PEAKS,
     RARE,
     SCALE,
+    WIDER,
     WRITTEN,
     less_slack,
     transform,
@@ -75,18 +79,59 @@ class Pool:
         return pooled
 
 
+class Peaks:
+    """How high a stream's evidence goes while nothing has changed; arrays (n,) beside (n, 8)."""
+
+    def __init__(self, statistic: StatisticParams) -> None:
+        self._s = statistic
+
+    def width(self, pair: Float32) -> Float32:
+        """Return the mean height of the peaks above `peak_from`, 1 at least."""
+        s = self._s
+        prior = np.float32(s.peaks_prior)
+        mean = (prior * (1 + pair[:, WIDER]) + pair[:, EXCESS]) / (prior + pair[:, PEAKS])
+        return np.clip(mean, np.float32(1.0), np.float32(s.width_max))
+
+    def told(self, pooled: Float32, width: Float32) -> Float32:
+        """Return the evidence as it is told: what is above `peak_from` counts by the width."""
+        start = np.float32(self._s.peak_from)
+        told: Float32 = np.where(pooled > start, start + (pooled - start) / width, pooled)
+        return told
+
+    def raw(self, told: Float32, width: Float32) -> Float32:
+        """Return the evidence that is told as `told`, which is `peak_from` at least."""
+        start = np.float32(self._s.peak_from)
+        return start + (told - start) * width
+
+    def follow(self, pair: Float32, pooled: Float32, frozen: Bool) -> None:
+        """Carry the peaks on by one step. A frozen stream's are kept until somebody has said what
+        they were."""
+        np.maximum(pair[:, PEAK], pooled, out=pair[:, PEAK])
+        self.count(pair, (pooled < self._s.peak_over) & ~frozen)
+
+    def count(self, pair: Float32, over: Bool) -> None:
+        """End the peaks of the streams `over`; they are the streams' own."""
+        s = self._s
+        height = np.minimum(pair[:, PEAK] - np.float32(s.peak_from), np.float32(s.peak_max))
+        counts = over & (height > 0)
+        past = pair[:, PEAKS]
+        keep = np.minimum(np.float32(s.peaks_memory - 1) / np.maximum(past, 1), np.float32(1.0))
+        pair[:, EXCESS] = np.where(counts, keep * pair[:, EXCESS] + height, pair[:, EXCESS])
+        pair[:, PEAKS] = np.where(counts, keep * past + 1, past)
+        pair[over, PEAK] = 0
+
+
 class Limits:
     """What the thresholds of the samples' agents allow."""
 
-    def __init__(self, statistic: StatisticParams, nats: Float32) -> None:
+    def __init__(self, statistic: StatisticParams, nats: Float32, top: Float32) -> None:
         self.pace: Float32 = nats / np.float32(statistic.burst_steps)
         """Nats that the follower of the evidence rises by in one step, (n,)."""
         self.ahead: Float32 = self.pace * np.float32(statistic.burst_ahead)
         """Nats that the evidence may be ahead of it, (n,)."""
         self.cap: Float32 = np.exp(np.minimum(self.ahead, NATS_MAX))[:, None]
         """The factor of one metric's R in one step, (n, 1)."""
-        top = np.minimum(nats + np.float32(statistic.ceiling_nats), NATS_MAX)
-        self.ceiling: Float32 = np.exp(top)[:, None]
+        self.ceiling: Float32 = np.exp(np.minimum(top, NATS_MAX))[:, None]
         """R, (n, 1)."""
 
 
@@ -130,6 +175,7 @@ class Stepper:
         self._weight = lanes_of(statistic.weights, statistic.rare_weights)[:, None, :]
         self._gate_weight = lanes_of(statistic.gate_weights, statistic.rare_weights)[:, None, :]
         self._pool = Pool(statistic)
+        self._peaks = Peaks(statistic)
         self._odds = np.array(statistic.rare_odds, np.float32)[:, None, None]
 
     def step(
@@ -150,8 +196,10 @@ class Stepper:
     def _step(
         self, block: Float32, frozen: Bool, rows: Indices, values: Float32, nats: Float32
     ) -> Float32:
-        limits = Limits(self._s, nats)
         state = np.ascontiguousarray(block[rows, :HOT].transpose(1, 0, 2))
+        width = self._peaks.width(state[AT["pair"]])
+        top = self._peaks.raw(nats + np.float32(self._s.ceiling_nats), width)
+        limits = Limits(self._s, nats, top)
         m = Sample()
         self._read(state, m, values)
         self._residuals(state, m)
@@ -170,6 +218,7 @@ class Stepper:
             pairs *= less
             pooled = self._pool(by_metric * less, pairs, m.known)
         np.minimum(pooled, follower + limits.pace, out=follower)
+        self._peaks.follow(state[AT["pair"]], pooled, frozen[rows] != 0)
         self._keep(state, m)
         block[rows, :WRITTEN] = state[:WRITTEN].transpose(1, 0, 2)
         for name in ("mean", "raw"):
@@ -179,7 +228,7 @@ class Stepper:
         if due.any():
             at, lanes = np.nonzero(due)
             self._merging.learn(block, rows[at], lanes)
-        return pooled
+        return self._peaks.told(pooled, width)
 
     def _read(self, state: Float32, m: Sample, values: Float32) -> None:
         """Turn values into what is learned; say what of it is there."""

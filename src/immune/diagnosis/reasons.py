@@ -5,6 +5,7 @@ from __future__ import annotations
 from immune.detection.findings import Finding, MetricEffect, Source
 from immune.diagnosis.signs import DEARER_RATIO, Sign, Signs, is_rare, size
 from immune.vitals import Metric
+from immune.words import percent
 
 _WORDS = {
     Metric.LATENCY_MS.label: "latency",
@@ -29,7 +30,7 @@ def span(seconds: float) -> str:
 def _effect(effect: MetricEffect) -> str:
     if is_rare(effect):
         what = "a retry" if effect.metric == Metric.RETRIES.label else "an error"
-        return f"{effect.now:.0%} of steps have {what}, normally {effect.normal:.0%}"
+        return f"{percent(effect.now)} of steps have {what}, normally {percent(effect.normal)}"
     if effect.metric == Metric.INTERVAL_S.label:
         return f"steps come {effect.ratio:.1f} times as fast as normal"
     return f"{_WORDS[effect.metric]} {effect.ratio:.1f} times normal"
@@ -58,7 +59,7 @@ def _facts(finding: Finding, fleet_share: float) -> list[str]:
     if facts.error_types:
         said.append(f"errors of type {', '.join(facts.error_types[:3])}")
     if fleet_share > 0:
-        said.append(f"{fleet_share:.0%} of its group changed alike")
+        said.append(f"{percent(fleet_share)} of its group changed alike")
     return said
 
 

@@ -87,12 +87,13 @@ def changed(incident: Incident, event: e.Diagnosed) -> Incident:
     """
     other = _is_another_sickness(incident)
     done = frozenset[Action]() if other else _tried(incident)
-    ladder = tuple(
+    rungs = [
         msgspec.structs.replace(rung, skipped=TRIED)
         if rung.action in done and not rung.skipped
         else rung
         for rung in event.ladder
-    )
+    ]
+    ladder = tuple(sorted(rungs, key=lambda rung: bool(rung.skipped)))  # first what is to be tried
     why = f"the cause is now {event.diagnosis.cause}"
     known = msgspec.structs.replace(
         incident, diagnosis=event.diagnosis, ladder=ladder, next_rung=0, covered=()

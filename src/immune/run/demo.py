@@ -8,6 +8,7 @@ a severe case waits, fenced, until you approve or reject it.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -22,6 +23,7 @@ from immune.detection.rule_params import Limits, RuleParams
 from immune.modes import Mode
 from immune.quarantine import BrakeParams
 from immune.run.allocator import return_freed_memory
+from immune.run.chronicle import HOLD_S, Chronicle
 from immune.run.house import House, house, serve_web
 from immune.run.listener import listen
 from immune.run.narrator import Narrator
@@ -87,6 +89,7 @@ class _Demo:
         self._clock: Clock = SystemClock()
         self._names = Names()
         self._started_at = self._clock.time()
+        self._chronicle = Chronicle(self._started_at, say)
         self._fleet = SimulatedFleet(
             options.agents, seed=options.seed, names=self._names, start_at=self._started_at
         )
@@ -119,16 +122,20 @@ class _Demo:
                 await self._remember(home)
             listeners = home.system.orchestrator.casework.listeners
             listeners.append(scoreboard.record)
-            listeners.append(Narrator(self._started_at, self._say).hear)
+            listeners.append(Narrator(self._chronicle.note).hear)
             home.system.orchestrator.supervisor.start(
                 "simulated fleet", lambda: self._live(home, scoreboard)
             )
-            await self._show(home, listener)
+            try:
+                await self._show(home, listener)
+            finally:
+                self._chronicle.tell(math.inf)
             return scoreboard.report(self._clock.time())
 
     def _inject(self, agent_id: str, infection: str, strain: str | None = None) -> Injection:
         injection = self._chaos.inject(agent_id, infection, strain)
-        self._say(f"you infected {agent_id} with {infection} ({injection.strain})", "person")
+        said = f"you infected {agent_id} with {infection} ({injection.strain})"
+        self._chronicle.note(self._clock.time(), said, "person")
         return injection
 
     async def _remember(self, home: House) -> None:
@@ -141,14 +148,16 @@ class _Demo:
         now = self._clock.time()
         columns = self._fleet.step(now)
         for injection in self._chaos.advance(now):
-            self._say(
-                f"{now - self._started_at:7.1f} s  (secretly: {injection.agent_id} gets "
-                f"{injection.infection}, strain {injection.strain})",
+            self._chronicle.note(
+                now,
+                f"(secretly: {injection.agent_id} gets {injection.infection}, "
+                f"strain {injection.strain})",
                 "quiet",
             )
         scoreboard.saw(columns, now, self._fleet.steps_refused)
         if len(columns):
             await home.system.collector.accept(columns)
+        self._chronicle.tell(now - HOLD_S)
 
     async def _show(self, home: House, listener: socket.socket) -> None:
         def ready(address: str) -> None:

@@ -8,22 +8,21 @@ from immune.incidents import events as e
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
 from immune.ports import IncidentEvent
+from immune.words import cause_name, plain
 
 
 class Narrator:
     """Turns the committed events into sentences."""
 
-    def __init__(self, started_at: float, say: Callable[[str, str], None]) -> None:
-        """`say` takes a line and its tone: quiet, alarm, person, good or bad."""
-        self._started_at = started_at
-        self._say = say
+    def __init__(self, note: Callable[[float, str, str], None]) -> None:
+        """`note` takes when it was, the line, and its tone: quiet, alarm, person, good or bad."""
+        self._note = note
 
     def hear(self, line: IncidentEvent, incident: Incident) -> None:
         """Say what an event means, if it means anything to a person."""
         told = _fleet(line.event, incident) if incident.is_fleet else _agent(line.event, incident)
         if told:
-            text, tone = told
-            self._say(f"{line.event.at - self._started_at:7.1f} s  {text}", tone)
+            self._note(line.event.at, *told)
 
 
 def _fleet(event: e.Event, incident: Incident) -> tuple[str, str] | None:
@@ -31,7 +30,7 @@ def _fleet(event: e.Event, incident: Incident) -> tuple[str, str] | None:
         case e.Opened():
             return f"fleet: {incident.summary}", "person"
         case e.Released(who=who, verdict=verdict):
-            return f"fleet: {incident.subject.name} closed by {who} as {verdict}", "good"
+            return f"fleet: {incident.subject.name} closed by {who} as {plain(verdict)}", "good"
         case e.Subsided():
             return f"fleet: {incident.subject.name} is back to normal", "good"
     return None
@@ -39,7 +38,7 @@ def _fleet(event: e.Event, incident: Incident) -> tuple[str, str] | None:
 
 def _agent(event: e.Event, incident: Incident) -> tuple[str, str] | None:
     name = incident.agent_id
-    cause = str(incident.diagnosis.cause) if incident.diagnosis else "unknown"
+    cause = cause_name(incident.diagnosis.cause if incident.diagnosis else "unknown")
     match event:
         case e.Opened():
             return f"{name} left its normal: suspected ({cause})", "quiet"
@@ -74,7 +73,7 @@ def _agent(event: e.Event, incident: Incident) -> tuple[str, str] | None:
         case e.Unreachable():
             return f"{name} does not answer; it stays fenced", "bad"
         case e.Released(who=who, verdict=verdict):
-            return f"{name} released by {who}: {verdict}", "person"
+            return f"{name} released by {who}: {plain(verdict)}", "person"
         case e.Absorbed(by=by):
             return f"{name} is explained by {by}", "quiet"
         case e.Resumed():

@@ -26,6 +26,8 @@ UNITS = 256
 ASK_AGAIN_S = 0.5
 """Seconds between two questions to a server whether a commit was made."""
 
+IN_DOUBT = "the workflow store did not answer to a commit, and is asked about it"
+
 
 class Commits:
     """The queue of units before a database, and the task that writes them."""
@@ -57,7 +59,7 @@ class Commits:
                 raise refusal
             return
         if self._in_doubt:
-            raise StoreDown("the workflow store did not answer to a commit, and is asked about it")
+            raise StoreDown(IN_DOUBT)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((unit, done))
         if self._writing is None:
@@ -126,6 +128,10 @@ class Commits:
         By then the session that made it has ended, see `Database.write`.
         """
         self._in_doubt = True
+        waiting, self._waiting = self._waiting, []
+        for _, done in waiting:  # of these it is known: they were not begun
+            done.set_exception(StoreDown(IN_DOUBT))
+            done.exception()
         try:
             while True:
                 try:

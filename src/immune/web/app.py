@@ -22,11 +22,11 @@ from immune.settings import ServerSettings
 from immune.supervisor import Supervisor
 from immune.tally import TallyView
 from immune.views import StatusView, Views
-from immune.vitals import Vital
 from immune.web.asgi import AsgiApp, Message, Receive, Scope, Send, respond
+from immune.web.board import FleetMoved
 from immune.web.body import ClientGone
-from immune.web.feed import CasesMoved, EventFeed
-from immune.web.guard import Guard, guarded_send
+from immune.web.feed import CasesMoved, EventFeed, Reset
+from immune.web.guard import Guard, guarded_send, require_utf8
 from immune.web.ingest import VITALS_TYPES, VitalsIngest, VitalsTaken
 from immune.web.losses import IntakeView, Losses
 from immune.web.metrics import MetricsIngest
@@ -39,11 +39,12 @@ from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of,
 from immune.web.reading import reading
 from immune.web.refusals import WrongMethod
 from immune.web.register import register
+from immune.web.reported import Exported, ExportMetrics, ExportTraces, ReportedStep, Status
 from immune.web.rest import rest
 from immune.web.route import Area, Route, undecoded
-from immune.web.stream import EventStream
+from immune.web.stream import EventsQuery, EventStream
 from immune.web.traces import TracesIngest
-from immune.web.watch import Watches
+from immune.web.watch import AgentNews, TrialNews, Watches
 
 log = structlog.get_logger(__name__)
 
@@ -139,6 +140,7 @@ class WebDashboard:
         sending = _Sending(guarded_send(scope, send))
         try:
             self._guard.check(scope)
+            require_utf8(scope)
             await self._answering(scope)(scope, receive, sending)
         except ClientGone:
             return
@@ -228,6 +230,20 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
+_STEP = {
+    "agent_id": "billing/triage",
+    "kind": "run",
+    "step_id": "7b1c",
+    "latency_ms": 1830,
+    "input_tokens": 2100,
+    "output_tokens": 340,
+    "cost_usd": 0.011,
+    "tool_calls": 3,
+    "retries": 0,
+    "errors": 0,
+}
+
+
 def _in_front() -> list[Route]:
     """The routes that are answered in front of Quart."""
     return [
@@ -237,8 +253,9 @@ def _in_front() -> list[Route]:
             "Report steps: one, a list, or one a line",
             Area.INTAKE,
             VitalsTaken,
-            order=Vital | list[Vital],
+            order=ReportedStep | list[ReportedStep],
             order_types=tuple(sorted(VITALS_TYPES)),
+            example=_STEP,
             status=202,
             errors=(400, 413, 415, 422, 429, 503),
         ),
@@ -247,9 +264,11 @@ def _in_front() -> list[Route]:
             "/v1/traces",
             "Report spans: OTLP over HTTP, in protobuf or JSON",
             Area.INTAKE,
-            dict[str, Any],
-            order=dict[str, Any],
+            Exported,
+            order=ExportTraces,
             order_types=("application/json", "application/x-protobuf"),
+            example={"resourceSpans": []},
+            refusal=Status,
             errors=(400, 413, 415, 429, 503),
         ),
         Route(
@@ -257,9 +276,11 @@ def _in_front() -> list[Route]:
             "/v1/metrics",
             "Report gen_ai.* metrics of agents that send no spans: OTLP over HTTP",
             Area.INTAKE,
-            dict[str, Any],
-            order=dict[str, Any],
+            Exported,
+            order=ExportMetrics,
             order_types=("application/json", "application/x-protobuf"),
+            example={"resourceMetrics": []},
+            refusal=Status,
             errors=(400, 413, 415, 429, 503),
         ),
         Route(
@@ -267,7 +288,16 @@ def _in_front() -> list[Route]:
             "/api/events",
             "What is new, each second, as server-sent events; Last-Event-ID resumes",
             Area.EVENTS,
-            CasesMoved,
+            None,
+            query=EventsQuery,
+            events={
+                "status": LiveStatus,
+                "fleet": FleetMoved,
+                "cases": CasesMoved,
+                "agent": AgentNews,
+                "trial": TrialNews,
+                "reset": Reset,
+            },
             return_type="text/event-stream",
             errors=(404, 422),
         ),

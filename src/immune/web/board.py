@@ -34,7 +34,7 @@ DRIFT_BYTES = 2_000
 ROW_BYTES, PAIR_BYTES, JOINED_BYTES = 28, 9, 80
 """About what one changed agent, one value, and one new agent take as JSON."""
 
-FENCED, ENFORCED, ACTIVE = 1, 2, 4
+FENCED, ENFORCED, ACTIVE, SHARED = 1, 2, 4, 8
 
 
 class Source(Protocol):
@@ -83,7 +83,7 @@ class FleetBoard(msgspec.Struct, frozen=True):
     severity: list[int]
     """Tenths, 0..100."""
     flags: list[int]
-    """1 fenced, 2 enforced, 4 active."""
+    """1 fenced, 2 enforced, 4 active, 8 named by an open fleet incident."""
     cost: list[float]
     """USD an hour over the last stored steps; -1 where unknown."""
     cases: dict[int, str]
@@ -230,7 +230,12 @@ class Board:
         percent = np.minimum(np.round(100 * now.evidence), 999).astype(np.int32)
         current.evidence[place] = percent
         current.severity[place] = np.round(10 * now.severity).astype(np.int32)
-        current.flags[place] = FENCED * now.fenced + ENFORCED * now.enforced + ACTIVE * now.active
+        current.flags[place] = (
+            FENCED * now.fenced
+            + ENFORCED * now.enforced
+            + ACTIVE * now.active
+            + SHARED * now.shared
+        )
         return current
 
     def _move(self, now: _Changing, room: int) -> list[tuple[int, int, int, int, str]]:

@@ -46,6 +46,10 @@ PAGE = 500
 """Lines of the log that a viewer may resume over; farther behind it takes everything anew."""
 
 
+class Reset(msgspec.Struct, frozen=True):
+    """The data of a ``reset`` event: too much happened to tell it, read everything anew."""
+
+
 class CasesMoved(msgspec.Struct, frozen=True):
     """The data of a ``cases`` event."""
 
@@ -188,7 +192,7 @@ class EventFeed:
             if after is not None:
                 lines = await self._source.events(after, limit=PAGE + 1)
                 if len(lines) > PAGE:
-                    yield encode("reset", {})
+                    yield encode("reset", Reset())
                 elif lines:
                     read_to = lines[-1].seq
                     yield await self._log(lines)

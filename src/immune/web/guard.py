@@ -8,6 +8,7 @@ our own page can read stop it from ordering. Programs send no Origin and need no
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
@@ -97,6 +98,17 @@ def _authority(url: str, like: str = "") -> tuple[str, int | None] | None:
     if not parts.hostname:
         return None
     return parts.hostname.lower(), port or {"http": 80, "https": 443}.get(scheme)
+
+
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
+_READ = ("utf-8", "utf8", "us-ascii")
+
+
+def require_utf8(scope: Scope) -> None:
+    """Raise WrongMediaType for a body said to be in another character set: we would misread it."""
+    for told in _CHARSET.findall(content_type(scope)):
+        if told.lower() not in _READ:
+            raise WrongMediaType(f"the charset {told} is not read here; utf-8 is")
 
 
 def require_json(content_type: str) -> None:

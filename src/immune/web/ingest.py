@@ -14,13 +14,11 @@ from immune.clock import Clock
 from immune.columns import from_vitals
 from immune.settings import ServerSettings
 from immune.vitals import Refusal, Vital
-from immune.web import body
-from immune.web.asgi import Receive, Scope, Send, media_type, respond
-from immune.web.guard import content_type
+from immune.web.asgi import Receive, Scope, Send, respond
 from immune.web.losses import Losses
 from immune.web.ports import Collector, Intake
 from immune.web.problem import PROBLEM_JSON, Problem
-from immune.web.refusals import WrongMediaType
+from immune.web.reception import Reception
 
 VITALS_TYPES = frozenset(
     {
@@ -57,7 +55,9 @@ class VitalsIngest:
         self._intake = intake
         self._collector = collector
         self._clock = clock
-        self._limit = settings.body_max_bytes
+        self._reception = Reception(
+            intake, settings, VITALS_TYPES, "application/json or application/x-ndjson"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._take(scope, receive)
@@ -67,13 +67,7 @@ class VitalsIngest:
             await respond(send, 202, msgspec.json.encode(answer))
 
     async def _take(self, scope: Scope, receive: Receive) -> VitalsTaken | Problem:
-        sent_as = content_type(scope)
-        if media_type(sent_as) not in VITALS_TYPES:
-            raise WrongMediaType(
-                f"the content type is {sent_as or 'missing'}; "
-                "it must be application/json or application/x-ndjson"
-            )
-        raw = await body.read_plain(scope, receive, self._limit, self._intake.inflate)
+        raw, sent_as = await self._reception.read(scope, receive)
         decoded = self._intake.vitals(
             raw,
             received_at=self._clock.time(),

@@ -54,8 +54,8 @@ class Once:
         Raises InvalidInput where the key was another order's, or is none, and what carrying out
         raises.
         """
-        if not key.isprintable() or len(key) > KEY_LENGTH_MAX:
-            raise InvalidInput(HEADER, f"must be text of at most {KEY_LENGTH_MAX} characters")
+        if not (key.isascii() and key.isprintable()) or len(key) > KEY_LENGTH_MAX:
+            raise InvalidInput(HEADER, f"must be ASCII text of at most {KEY_LENGTH_MAX} characters")
         hashed, said = _hash(key.encode()), _hash(order)
         if (running := self._under_way.get(hashed)) is not None:
             _check(running[0], said)

@@ -7,6 +7,7 @@ and its version; an empty one is refused, and never means all.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -21,12 +22,32 @@ from immune.lockdown import Lockdown
 from immune.modes import Mode
 from immune.quarantine import Fence
 from immune.web.ports import Chaos
-from immune.web.route import Area, Route
+from immune.web.route import Area, Handler, Route
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-Reason = Annotated[str, msgspec.Meta(max_length=4000)]
 OPERATOR = "operator"
 """Who decided, until there are keys that say it."""
+
+_BLANK = r"\s\u001c-\u001f\u0085"
+"""What Python takes for blank; the dialects of patterns differ in what \\s is."""
+
+# `extra_json_schema` says what is checked in words of our own, which msgspec's would hide
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=256,
+        extra_json_schema={
+            "not": {"pattern": f"^[{_BLANK}]*([sS][yY][sS][tT][eE][mM][{_BLANK}]*)?$"}
+        },
+    ),
+]
+Reason = Annotated[str, msgspec.Meta(max_length=4000)]
+Given = Annotated[
+    str,
+    msgspec.Meta(max_length=4000, extra_json_schema={"minLength": 1, "pattern": f"[^{_BLANK}]"}),
+]
+"""A reason that must be given: whoever comes next will want to know."""
+Decisions = Annotated[list[Decision], msgspec.Meta(extra_json_schema={"minItems": 1})]
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,6 +101,8 @@ class Acknowledge(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class FenceAll(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Put a hold around every agent that ever reported; say why."""
 
+    why: Given
+
 
 class UndoFenceAll(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Lift exactly the holds of one order to fence everything."""
@@ -87,6 +110,8 @@ class UndoFenceAll(Order, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 class Quarantine(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Fence an agent; say why."""
+
+    why: Given
 
 
 class ReleaseHolds(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -96,7 +121,7 @@ class ReleaseHolds(Order, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Bulk(Order, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The same order on several incidents. A bare list of decisions is taken too."""
 
-    decisions: list[Decision]
+    decisions: Decisions
 
 
 class SetMode(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -106,6 +131,35 @@ class SetMode(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Null takes back what was set for the type or the agent; the wider mode holds again."""
     agent_type: str = ""
     agent_id: str = ""
+
+
+_ANY_NAME = {"minLength": 1}
+_NO_NAME = {"maxLength": 0}
+ModeOrder = Annotated[
+    SetMode,
+    msgspec.Meta(
+        extra_json_schema={
+            "anyOf": [
+                {
+                    "properties": {
+                        "mode": {"type": "string"},
+                        "agent_type": _NO_NAME,
+                        "agent_id": _NO_NAME,
+                    }
+                },
+                {
+                    "properties": {"agent_type": _ANY_NAME, "agent_id": _NO_NAME},
+                    "required": ["agent_type"],
+                },
+                {
+                    "properties": {"agent_type": _NO_NAME, "agent_id": _ANY_NAME},
+                    "required": ["agent_id"],
+                },
+            ]
+        }
+    ),
+]
+"""For all there is always a mode, and an order is about a type or an agent, not both."""
 
 
 class Infect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -131,7 +185,7 @@ class Quarantined(msgspec.Struct, frozen=True):
     fence: Fence | None = None
 
 
-BulkOrder = list[Decision] | Bulk
+BulkOrder = Decisions | Bulk
 
 
 def orders(desk: OperatorDesk, chaos: Chaos | None) -> list[Route]:
@@ -208,12 +262,15 @@ def orders(desk: OperatorDesk, chaos: Chaos | None) -> list[Route]:
 
         return each
 
+    seen = {"version": 3, "who": "ann"}
+    several = {"decisions": [{"incident_id": "inc-2", "version": 3}], "who": "ann"}
+    why = {"who": "ann", "why": "it sends mail to customers"}
     return [
-        _post("/api/incidents/{incident_id}/approve", Approve, Incident, approve),
-        _post("/api/incidents/{incident_id}/reject", Reject, Incident, reject),
-        _post("/api/incidents/{incident_id}/heal-now", HealNow, Incident, heal_now),
-        _post("/api/incidents/{incident_id}/release", Release, Incident, release),
-        _post("/api/incidents/{incident_id}/acknowledge", Acknowledge, Incident, acknowledge),
+        _on_incident("approve", Approve, approve, seen),
+        _on_incident("reject", Reject, reject, seen | {"why": "I look at it myself"}),
+        _on_incident("heal-now", HealNow, heal_now, seen | {"action": Action.RESET_MEMORY}),
+        _on_incident("release", Release, release, seen | {"verdict": Verdict.FALSE_ALARM}),
+        _on_incident("acknowledge", Acknowledge, acknowledge, seen),
         Route(
             "GET",
             "/api/lockdowns",
@@ -222,15 +279,31 @@ def orders(desk: OperatorDesk, chaos: Chaos | None) -> list[Route]:
             list[Lockdown],
             lockdowns,
         ),
-        _post("/api/lockdowns", FenceAll, Lockdown, fence_all),
-        _post("/api/lockdowns/{lockdown_id}/undo", UndoFenceAll, Lockdown, undo_fence_all),
-        _post("/api/approve", BulkOrder, list[Outcome], bulk(desk.approve), "Approve several"),
-        _post("/api/reject", BulkOrder, list[Outcome], bulk(desk.reject), "Reject several"),
-        _post("/api/heal-now", BulkOrder, list[Outcome], bulk(desk.heal_now), "Heal several now"),
-        _post("/api/agents/{agent_id}/quarantine", Quarantine, Quarantined, quarantine),
-        _post("/api/agents/{agent_id}/release", ReleaseHolds, list[Fence], release_holds),
-        _post("/api/mode", SetMode, SetMode, mode),
-        _post("/api/chaos", Infect, Infected, infect),
+        _post("/api/lockdowns", FenceAll, Lockdown, fence_all, why),
+        _post("/api/lockdowns/{lockdown_id}/undo", UndoFenceAll, Lockdown, undo_fence_all, {}),
+        _bulk("approve", "Approve several", bulk(desk.approve), several),
+        _bulk("reject", "Reject several", bulk(desk.reject), several),
+        _bulk("heal-now", "Heal several now", bulk(desk.heal_now), several),
+        _post("/api/agents/{agent_id}/quarantine", Quarantine, Quarantined, quarantine, why),
+        _post("/api/agents/{agent_id}/release", ReleaseHolds, list[Fence], release_holds, {}),
+        Route(
+            "POST",
+            "/api/mode",
+            "Set how far the system may go",
+            Area.ORDERS,
+            SetMode,
+            mode,
+            order=ModeOrder,
+            example={"mode": Mode.ASK},
+            errors=ERRORS,
+        ),
+        _post(
+            "/api/chaos",
+            Infect,
+            Infected,
+            infect,
+            {"agent_id": "coder-3", "infection": "tool_loop"},
+        ),
     ]
 
 
@@ -240,14 +313,45 @@ def _read(order: list[Decision] | Bulk) -> tuple[Sequence[Decision], str, str]:
     return order, OPERATOR, ""
 
 
+ERRORS = (400, 404, 413, 415, 422, 503)
+
+
 def _post(
-    path: str,
-    order: object,
-    returns: object,
-    handler: Callable[..., Awaitable[object]],
-    summary: str = "",
+    path: str, order: type[msgspec.Struct], returns: object, handler: Handler, example: object
 ) -> Route:
-    said = summary or (order.__doc__ or "").partition("\n")[0].rstrip(".")
-    conflict = (409,) if "{incident_id}" in path else ()
-    errors = (400, 404, *conflict, 413, 415, 422, 503)
-    return Route("POST", path, said, Area.ORDERS, returns, handler, order=order, errors=errors)
+    return Route(
+        "POST",
+        path,
+        _said(order),
+        Area.ORDERS,
+        returns,
+        handler,
+        order=order,
+        example=example,
+        errors=ERRORS,
+    )
+
+
+def _on_incident(
+    verb: str, order: type[msgspec.Struct], handler: Handler, example: object
+) -> Route:
+    made = _post(f"/api/incidents/{{incident_id}}/{verb}", order, Incident, handler, example)
+    return replace(made, errors=(*ERRORS, 409))
+
+
+def _bulk(verb: str, said: str, handler: Handler, example: object) -> Route:
+    return Route(
+        "POST",
+        f"/api/{verb}",
+        said,
+        Area.ORDERS,
+        list[Outcome],
+        handler,
+        order=BulkOrder,
+        example=example,
+        errors=ERRORS,
+    )
+
+
+def _said(order: type[msgspec.Struct]) -> str:
+    return (order.__doc__ or "").partition("\n")[0].rstrip(".")

@@ -8,6 +8,7 @@ as the HTTP status says it already.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -56,16 +57,12 @@ class _Json:
 
 JSON_ANSWER: Answer = _Json()
 _PROTOBUF_ANSWER: Answer = _Protobuf()
-_ANSWERS: dict[str, Answer] = {
+ANSWERS: Mapping[str, Answer] = {
     "application/json": JSON_ANSWER,
     "application/x-protobuf": _PROTOBUF_ANSWER,
     "application/protobuf": _PROTOBUF_ANSWER,
 }
-
-
-def encoding_of(media_type: str) -> Answer | None:
-    """The encoding that a request of this type is answered in; None for a type not known."""
-    return _ANSWERS.get(media_type)
+"""The encoding that a request of each content type is answered in."""
 
 
 def _varint(number: int) -> bytes:

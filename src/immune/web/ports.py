@@ -90,8 +90,8 @@ class Journal(Protocol):
     def taken(self, spans: Sequence[Any]) -> bytes:
         """Spans that were taken, as they are appended."""
 
-    def frame(self, entry: Any, /) -> bytes:
-        """An entry of the assembler's, as it is appended."""
+    def frame(self, entries: Sequence[Any], /) -> bytes:
+        """Entries of the assembler's, as they are appended."""
 
     def append(self, frames: Sequence[bytes], /) -> None:
         """Write durably; raises StoreDown, having written none of it."""

@@ -36,7 +36,7 @@ _KINDS: dict[type[BaseException], tuple[int, str, str]] = {
     WrongMethod: (405, "wrong-method", "This method is not known here"),
     errors.InvalidInput: (422, "invalid-input", "A field is wrong"),
     errors.NotFound: (404, "not-found", "There is no such thing"),
-    errors.IllegalEvent: (409, "illegal-event", "The incident's state does not allow it"),
+    errors.IllegalEvent: (409, "illegal-event", "Its state does not allow it"),
     errors.StaleVersion: (409, "stale-version", "Somebody decided meanwhile"),
     errors.Forbidden: (403, "forbidden", "A safety rule says no"),
     errors.Refused: (400, "refused", "The request is wrong"),
@@ -89,7 +89,7 @@ def extra_headers(problem: Problem, error: errors.ImmuneError | None) -> list[tu
     return extra
 
 
-_NAMED = re.compile(r"(?:unknown|required) field `(?P<name>[^`]+)`")
+_NAMED = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
 _PATH = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`$")
 
 
@@ -99,7 +99,7 @@ def invalid(fault: msgspec.ValidationError) -> errors.InvalidInput:
     path = match["path"] if (match := _PATH.search(text)) else ""
     reason = _PATH.sub("", text)
     if named := _NAMED.search(reason):
-        name = f"{path}.{named['name']}" if path else named["name"]
+        name = f"{path}.{named['name']}" if path else named["name"] or '""'
         reason = "is not known here" if "unknown" in reason else "is missing"
         return errors.InvalidInput(name, reason)
     return errors.InvalidInput(path or "body", reason[:1].lower() + reason[1:])

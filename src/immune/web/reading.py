@@ -28,12 +28,15 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
 
 AGENT_STATES = frozenset({"learning", "healthy", "held", *OPEN})
+CASE_STATES = frozenset({"open", *State})
+AgentState = Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(AGENT_STATES)})]
+CaseState = Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(CASE_STATES)})]
 
 
 class AgentsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which agents to list."""
 
-    state: tuple[str, ...] = ()
+    state: tuple[AgentState, ...] = ()
     """``learning``, ``healthy``, ``held`` or an open incident's state; several with commas."""
     type: tuple[str, ...] = ()
     search: Text = ""
@@ -53,7 +56,7 @@ class VitalsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class IncidentsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which incidents to list: the newest ones."""
 
-    state: tuple[str, ...] = ()
+    state: tuple[CaseState, ...] = ()
     """States, several with commas; ``open`` stands for all that are open."""
     agent: Text | None = None
     limit: Limit = 200
@@ -170,17 +173,20 @@ def reading(views: Views, chaos: Chaos | None, feed: EventFeed, token: str) -> l
         return [agent for agent, _ in zip(found, range(query.limit), strict=False)]
 
     async def agent(agent_id: str) -> AgentDetail:
-        return await views.agent(agent_id)
+        return await views.agent(views.name(agent_id))
 
     async def vitals(agent_id: str, query: VitalsQuery) -> list[Vital]:
-        return await views.vitals(agent_id, kind=query.kind, since=query.since, limit=query.limit)
+        return await views.vitals(
+            views.name(agent_id), kind=query.kind, since=query.since, limit=query.limit
+        )
 
     async def incidents(query: IncidentsQuery) -> list[Incident]:
-        _known("state", query.state, {"open", *State})
+        _known("state", query.state, CASE_STATES)
         states = {state for state in query.state if state != "open"}
         if "open" in query.state:
             states |= OPEN
-        return await views.incidents(states=sorted(states), subject=query.agent, limit=query.limit)
+        subject = query.agent and views.name(query.agent)
+        return await views.incidents(states=sorted(states), subject=subject, limit=query.limit)
 
     async def incident(incident_id: str) -> IncidentDetail:
         return await views.incident(incident_id)
@@ -272,7 +278,7 @@ def _words(agent: AgentView) -> str:
     return f"{agent.agent_id} {agent.agent_type} {agent.model} {agent.provider}".casefold()
 
 
-def _known(field: str, given: Sequence[str], known: set[str] | frozenset[str]) -> None:
+def _known(field: str, given: Sequence[str], known: frozenset[str]) -> None:
     for text in given:
         if text not in known:
             raise InvalidInput(field, f"{text!r} is none of {', '.join(sorted(known))}")

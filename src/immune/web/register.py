@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
 
 import msgspec
 
 from immune.departures import Departures
+from immune.web.reported import Id
 from immune.web.route import Area, Route
 
 ERRORS = (400, 404, 503)
@@ -26,7 +26,7 @@ class Goodbye(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Alias(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another name under which the agent reports from now on."""
 
-    alias: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    alias: Id
 
 
 class Aliases(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ def register(departures: Departures) -> list[Route]:
             Area.ORDERS,
             Gone,
             delete,
-            errors=ERRORS,
+            errors=(*ERRORS, 409),
         ),
         Route(
             "POST",
@@ -67,6 +67,7 @@ def register(departures: Departures) -> list[Route]:
             Gone,
             goodbye,
             order=Goodbye,
+            example={},
             errors=(*ERRORS, 413, 415, 422),
         ),
         Route(
@@ -77,6 +78,7 @@ def register(departures: Departures) -> list[Route]:
             Aliases,
             alias,
             order=Alias,
-            errors=(*ERRORS, 413, 415, 422),
+            example={"alias": "billing/triage-v2"},
+            errors=(*ERRORS, 409, 413, 415, 422),
         ),
     ]

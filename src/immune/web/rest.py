@@ -15,7 +15,7 @@ from immune.views import Views
 from immune.web.once import Once
 from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of, unexpected
 from immune.web.refusals import WrongMethod
-from immune.web.route import AgentIdConverter, Route, SegmentConverter, bind
+from immune.web.route import Route, SegmentConverter, agent_ids, bind
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ def rest(routes: list[Route], views: Views, once: Once) -> Quart:
     app.config["MAX_CONTENT_LENGTH"] = ORDER_MAX_BYTES
     app.url_map.merge_slashes = False  # an agent's id may hold two in a row
     app.url_map.strict_slashes = True
-    app.url_map.converters["agent"] = AgentIdConverter
+    app.url_map.converters["agent"] = agent_ids(routes)
     app.url_map.converters["segment"] = SegmentConverter
     for route in routes:
         if route.handler is not None:

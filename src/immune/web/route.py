@@ -12,7 +12,7 @@ import dataclasses
 import enum
 import gzip
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -22,11 +22,12 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.routing import BaseConverter
 
 from immune.errors import InvalidInput
-from immune.web.asgi import Scope
+from immune.web.asgi import JSON, Scope
 from immune.web.guard import require_json
 from immune.web.once import HEADER as KEY_HEADER
 from immune.web.once import Once
 from immune.web.problem import invalid
+from immune.web.refusals import WrongMediaType
 
 Handler = Callable[..., Awaitable[object]]
 
@@ -57,8 +58,14 @@ class Route:
     query: type[msgspec.Struct] | None = None
     order: Any = None
     """The type of the request's body; None where it has none."""
-    order_types: tuple[str, ...] = ("application/json",)
-    return_type: str = "application/json"
+    order_types: tuple[str, ...] = (JSON,)
+    example: object = None
+    """A body that could be sent, for the document."""
+    return_type: str = JSON
+    events: Mapping[str, Any] | None = None
+    """Where the answer is a stream of events: the types of their data, by the event's name."""
+    refusal: Any = None
+    """What a refusal looks like where it is not only a `Problem`: OTLP's own."""
     status: int = 200
     errors: tuple[int, ...] = ()
     packed: bool = False
@@ -90,8 +97,17 @@ class AgentIdConverter(SegmentConverter):
     follows one; as %2F always."""
 
     part_isolating = False
-    regex = r".+?"
     weight = 200
+
+
+def agent_ids(routes: Iterable[Route]) -> type[AgentIdConverter]:
+    """The converter among these routes: no id ends in the verb of one, whatever the method.
+
+    Else ``DELETE /api/agents/svc/vitals``, which nobody knows, would delete ``svc/vitals``.
+    """
+    verbs = {route.path.partition("{agent_id}/")[2] for route in routes} - {""}
+    regex = ".+?" + "".join(f"(?<!/{verb})" for verb in sorted(verbs))
+    return type("AgentIdConverter", (AgentIdConverter,), {"regex": regex})
 
 
 def bind(app: Quart, route: Route, once: Once) -> None:
@@ -139,6 +155,8 @@ def bind(app: Quart, route: Route, once: Once) -> None:
 async def read_order(order: Any) -> Any:
     """Decode the request's body; raises InvalidInput naming the field."""
     require_json(request.headers.get("content-type", ""))
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise WrongMediaType("an order is read as it is: send it without a Content-Encoding")
     body = await request.get_data(as_text=False)
     if not body.strip():
         raise InvalidInput("body", "is empty: an order says what it is about")

@@ -11,12 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, NamedTuple
 
 from immune.clock import Clock
 from immune.errors import ImmuneError, Transient
 from immune.vitals import Vital
 from immune.web.ports import Assembler, Journal
+
+FRAME_ENTRIES = 1000
+"""Entries of one frame where all that waits is written anew."""
 
 
 class _Taking(NamedTuple):
@@ -59,7 +63,8 @@ class SpanSpool:
 
     def left(self, gone: Sequence[Any]) -> None:
         """These steps are durable: note with the next write that they need not be kept."""
-        self._gone += map(self._journal.frame, gone)
+        if gone:
+            self._gone.append(self._journal.frame(gone))
 
     def tidy(self) -> None:
         """Write the notes of what went out, where no request does."""
@@ -119,7 +124,10 @@ class SpanSpool:
     async def _rewrite(self) -> None:
         """Write anew what still waits; where that is too much, finish the oldest of it."""
         while True:
-            frames = [self._journal.frame(entry) for entry in self._assembler.entries()]
+            entries = iter(self._assembler.entries())
+            frames = []
+            while some := list(islice(entries, FRAME_ENTRIES)):
+                frames.append(self._journal.frame(some))
             try:
                 await self._blocking(self._journal.rewrite, frames)
             except ImmuneError:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Annotated
 from urllib.parse import parse_qs
+
+import msgspec
 
 from immune.errors import InvalidInput
 from immune.web.asgi import Receive, Scope, Send, header
@@ -12,6 +15,15 @@ from immune.web.feed import EventFeed
 
 SEND_S = 30.0
 """How long one piece may take to be taken off us before the viewer is cut off, seconds."""
+
+
+class EventsQuery(msgspec.Struct, frozen=True):
+    """Where to begin, and what to watch closely."""
+
+    after: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,18}$")] = ""
+    """The last event that was read; ``Last-Event-ID`` outweighs it."""
+    watch: Annotated[str, msgspec.Meta(pattern=r"^((agent|incident):.+)?$")] = ""
+    """``agent:ID`` or ``incident:ID``."""
 
 
 class EventStream:
@@ -23,8 +35,9 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode("latin-1"), errors="replace")
         # a browser that comes back by itself says it in the header, one that begins anew can't
-        place = header(scope, "last-event-id") or query.get("after", [""])[-1]
-        after = last_event_id(place)
+        after = last_event_id(query.get("after", [""])[-1], "after")
+        place = last_event_id(header(scope, "last-event-id"))
+        after = after if place is None else place
         subject = query.get("watch", [""])[-1]
         self._feed.check(subject)
         await send(
@@ -61,10 +74,10 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def last_event_id(text: str) -> int | None:
-    """The place a viewer has read up to; None where it says none."""
+def last_event_id(text: str, field: str = "Last-Event-ID") -> int | None:
+    """The place a viewer has read up to, as it says in `field`; None where it says none."""
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise InvalidInput("Last-Event-ID", "is not an id of ours: it is a whole number")
+        raise InvalidInput(field, "is not an id of ours: it is a whole number")
     return int(text)

@@ -81,7 +81,7 @@ class Watches:
         if kind == "agent":
             if self._views.code(name) is None:
                 raise NotFound(f"no agent {name} ever reported")
-            return AgentWatch(self._views, name, self._views.now())
+            return AgentWatch(self._views, self._views.name(name), self._views.now())
         if kind == "incident" and name:
             return IncidentWatch(self._views, name)
         raise InvalidInput("watch", "is agent:ID or incident:ID")

@@ -19,7 +19,9 @@ from __future__ import annotations
 import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
 
 from immune.intake.otlp.identity import IdentityRule
 from immune.intake.otlp.journal import Entry, Gone, Taken, waiting
@@ -30,20 +32,22 @@ from immune.vitals import ID_LENGTH_MAX, VALUE_MAX, Refusal, Vital, refusal
 
 _RULES_MAX = 200_000
 _SOURCES_MAX = 10_000
+_SPANS_PER_ENTRY = 100
 _INTERVAL_PER_SPAN_S = 0.002
 """A trace of 5,000 spans, which takes 50 ms to read, is read at most every 10 s."""
 
 
-@dataclass(slots=True)
-class _Trace:
+class _Trace(msgspec.Struct, eq=False):
     """The spans of one trace, and what has been made of them."""
 
     trace_id: str
     touched: float
-    spans: dict[str, Span] = field(default_factory=dict)
-    arrived: dict[str, float] = field(default_factory=dict)
-    emitted: dict[str, int] = field(default_factory=dict)
+    spans: dict[str, Span] = {}
+    arrived: dict[str, float] = {}
+    emitted: dict[str, int] = {}
     """The spans of the steps that went out, with how many tool calls each step had."""
+    rooted: bool = False
+    """Its root came."""
     due: float = 0.0
     leftover: Counter[str] | None = None
     """When all of a whole trace went out: why its other spans did not. A new span clears it."""
@@ -71,7 +75,9 @@ class TraceAssembler:
         self._max_trace_spans = max_trace_spans
         self._traces: OrderedDict[str, _Trace] = OrderedDict()
         self._held = 0
-        self._due: list[tuple[float, str]] = []
+        self._due: dict[float, list[str]] = {}
+        """By the time of the next look at them, traces; those of one request share theirs."""
+        self._dues: list[float] = []
         self._named_around: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self._gone: list[Gone] = []
         self._services: OrderedDict[str, None] = OrderedDict()
@@ -92,7 +98,7 @@ class TraceAssembler:
             trace = self._traces.get(span.trace_id)
             if trace is None:
                 trace = self._traces[span.trace_id] = _Trace(span.trace_id, now)
-            if span.span_id in trace.spans:
+            elif span.span_id in trace.spans:
                 self.unmapped["duplicate_span"] += 1
                 continue
             if span.facts.odd:
@@ -107,6 +113,8 @@ class TraceAssembler:
     def _hold(self, trace: _Trace, span: Span, now: float) -> None:
         trace.spans[span.span_id] = span
         trace.leftover = None
+        if span.parent_id is None:
+            trace.rooted = True
         trace.arrived[span.span_id] = trace.touched = now
         self._held += 1
         self._traces.move_to_end(span.trace_id)
@@ -133,11 +141,18 @@ class TraceAssembler:
         return gone
 
     def entries(self) -> Iterator[Entry]:
-        """Yield all that waits, as `restore` takes it."""
+        """Yield all that waits, as `restore` takes it; to be used up before any more is fed."""
+        waiting: list[Span] = []
         for trace in self._traces.values():
-            yield Taken(list(trace.spans.values()))
+            waiting += trace.spans.values()
+            if len(waiting) >= _SPANS_PER_ENTRY:
+                yield Taken(waiting)
+                waiting = []
+        if waiting:
+            yield Taken(waiting)
+        for trace in self._traces.values():
             if trace.emitted:
-                yield Gone(trace.trace_id, dict(trace.emitted))
+                yield Gone(trace.trace_id, trace.emitted)
 
     def shrink(self, now: float) -> list[Vital]:
         """Finish the traces longest untouched, until half of the spans are left."""
@@ -150,12 +165,13 @@ class TraceAssembler:
     def flush(self, now: float) -> list[Vital]:
         """Return the vitals of all steps that became ready by `now`, or were waited for in vain."""
         vitals: list[Vital] = []
-        while self._due and self._due[0][0] <= now:
-            due, trace_id = heapq.heappop(self._due)
-            trace = self._traces.get(trace_id)
-            if trace is not None and trace.due == due:
-                trace.due = 0.0
-                vitals += self._look(trace, now)
+        while self._dues and self._dues[0] <= now:
+            due = heapq.heappop(self._dues)
+            for trace_id in self._due.pop(due):
+                trace = self._traces.get(trace_id)
+                if trace is not None and trace.due == due:
+                    trace.due = 0.0
+                    self._look(trace, now, vitals)
         return vitals
 
     def drain(self, now: float) -> list[Vital]:
@@ -164,49 +180,60 @@ class TraceAssembler:
         while self._traces:
             vitals += self._finish(next(iter(self._traces.values())), now)
         self._due.clear()
+        self._dues.clear()
         return vitals
 
     def _schedule(self, trace: _Trace, due: float) -> None:
-        if not trace.due or due < trace.due:
-            trace.due = due
-            heapq.heappush(self._due, (due, trace.trace_id))
+        if trace.due and trace.due <= due:
+            return
+        trace.due = due
+        together = self._due.get(due)
+        if together is None:
+            self._due[due] = [trace.trace_id]
+            heapq.heappush(self._dues, due)
+        else:
+            together.append(trace.trace_id)
 
-    def _look(self, trace: _Trace, now: float) -> list[Vital]:
+    def _look(self, trace: _Trace, now: float, vitals: list[Vital]) -> None:
         # The same sums decide what is late and when to look again, or rounding might loop.
-        deadlines = [
-            trace.touched + wait for wait in (self._settle_s, self._timeout_s, self._nameless_s)
-        ]
-        late = deadlines[1] <= now
-        rooted = any(span.parent_id is None for span in trace.spans.values())
-        if deadlines[2] <= now or (late and rooted):
-            return self._finish(trace, now)
+        settled, quiet, given_up = (
+            trace.touched + self._settle_s,
+            trace.touched + self._timeout_s,
+            trace.touched + self._nameless_s,
+        )
+        late = quiet <= now
+        if given_up <= now or (late and trace.rooted):
+            vitals += self._finish(trace, now)
+            return
         tree = read_trace(trace.spans, complete=late)
-        steps: list[Call | Run] = [*tree.calls, *tree.runs]
+        steps = _steps(tree)
         ready = [step for step in steps if self._is_ready(step, trace, now, late)]
-        vitals = [vital for step in ready for vital in self._emit(step, trace, now)]
+        for step in ready:
+            self._emit(step, trace, now, vitals)
         if tree.whole and len(ready) == len(steps):
             trace.leftover = _leftover(tree, trace)
         # A long trace is read at longer intervals: reading it takes time in proportion.
         soon = now + len(trace.spans) * _INTERVAL_PER_SPAN_S
-        self._schedule(trace, max(soon, min(due for due in deadlines if due > now)))
-        return vitals
+        following = settled if settled > now else given_up if late else quiet
+        self._schedule(trace, max(soon, following))
 
     def _is_ready(self, step: Call | Run, trace: _Trace, now: float, late: bool) -> bool:
-        def settled(span_id: str | None) -> bool:
-            return span_id is not None and trace.arrived[span_id] + self._settle_s <= now
-
-        if settled(step.root):
+        root = step.root
+        if root is not None and trace.arrived[root] + self._settle_s <= now:
             return True
         if not step.agent.named:
             return late and not self._named_around.get(_source(step.anchor), True)
         if isinstance(step, Run):
-            return settled(step.anchor.span_id)
-        if step.run is not None and settled(step.run.anchor.span_id):
+            return self._has_settled(step.anchor, trace, now)
+        if step.run is not None and self._has_settled(step.run.anchor, trace, now):
             return True
         following = step.successor
-        if following is not None and settled(following.anchor.span_id):
-            return settled(step.anchor.span_id)
+        if following is not None and self._has_settled(following.anchor, trace, now):
+            return self._has_settled(step.anchor, trace, now)
         return late
+
+    def _has_settled(self, span: Span, trace: _Trace, now: float) -> bool:
+        return trace.arrived[span.span_id] + self._settle_s <= now
 
     def _cut(self, trace: _Trace, now: float) -> list[Vital]:
         """Finish `trace` before its time for want of room."""
@@ -218,56 +245,69 @@ class TraceAssembler:
         vitals: list[Vital] = []
         if trace.leftover is None:
             tree = read_trace(trace.spans, complete=True)
-            steps: list[Call | Run] = [*tree.calls, *tree.runs]
-            vitals = [vital for step in steps for vital in self._emit(step, trace, now)]
+            for step in _steps(tree):
+                self._emit(step, trace, now, vitals)
             trace.leftover = _leftover(tree, trace)
-        self.unmapped.update(trace.leftover)
-        self._gone.append(Gone(trace.trace_id, done=list(trace.spans)))
+        if trace.leftover:
+            self.unmapped.update(trace.leftover)
+        self._gone.append(Gone(trace.trace_id, {}, list(trace.spans)))
         del self._traces[trace.trace_id]
         self._held -= len(trace.spans)
         return vitals
 
-    def _emit(self, step: Call | Run, trace: _Trace, now: float) -> list[Vital]:
-        members = [span.span_id for span in step.members]
-        if any(span_id in trace.emitted for span_id in members):
-            return []
-        emitted = dict.fromkeys(members, len(step.tools))
+    def _emit(self, step: Call | Run, trace: _Trace, now: float, vitals: list[Vital]) -> None:
+        for span in step.members:
+            if span.span_id in trace.emitted:
+                return
+        emitted = {span.span_id: len(step.tools) for span in step.members}
         trace.emitted.update(emitted)
         self._gone.append(Gone(trace.trace_id, emitted))
         identity = step.agent.identity()
         if identity is None:
             self.unmapped["no_identity"] += 1
-            return []
+            return
+        agent_id = identity.agent_id
         if isinstance(step, Call):
-            self._learn(step)
+            if not step.names_itself:
+                self._learn(step)
             if step.run is not None and step.run.anchor.span_id in trace.emitted:
                 self.unmapped["late_for_run"] += 1
-            vital = call_vital(step, identity.agent_id, now)
+            vital = call_vital(step, agent_id, now)
         else:
-            vital = run_vital(step, identity.agent_id, now)
+            vital = run_vital(step, agent_id, now)
         refused = refusal(vital, 0, now)
         if refused is not None:
             self.unmapped[_why(refused, vital, now)] += 1
-            return []
-        self.identity_rule[identity.agent_id] = identity.rule
-        self.identity_rule.move_to_end(identity.agent_id)
+            return
+        vitals.append(vital)
+        _note(self.identity_rule, agent_id, identity.rule, _RULES_MAX)
         if step.agent.service:
             self._services[step.agent.service] = None
             if len(self._services) > _SOURCES_MAX:
                 self._services.popitem(last=False)
-        if len(self.identity_rule) > _RULES_MAX:
-            self.identity_rule.popitem(last=False)
-        return [vital]
 
     def _learn(self, call: Call) -> None:
         """Remember whether the spans around calls of this source name their agent."""
-        if call.names_itself:
-            return
-        source = _source(call.anchor)
-        self._named_around[source] = call.agent.named
-        self._named_around.move_to_end(source)
-        if len(self._named_around) > _SOURCES_MAX:
-            self._named_around.popitem(last=False)
+        _note(self._named_around, _source(call.anchor), call.agent.named, _SOURCES_MAX)
+
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def _note(latest: OrderedDict[_K, _V], key: _K, value: _V, most: int) -> None:
+    """Keep `value` by `key`, and no more than the latest `most`."""
+    latest[key] = value
+    latest.move_to_end(key)
+    if len(latest) > most:
+        latest.popitem(last=False)
+
+
+def _steps(tree: Tree) -> list[Call | Run]:
+    return [*tree.calls, *tree.runs]
+
+
+_NOTHING: Counter[str] = Counter()
 
 
 def _leftover(tree: Tree, trace: _Trace) -> Counter[str]:
@@ -275,6 +315,8 @@ def _leftover(tree: Tree, trace: _Trace) -> Counter[str]:
 
     Among them tools that came when the call that caused them, or the run around them, had gone out.
     """
+    if not tree.unused and not any(call.tools for call in tree.calls) and not tree.runs:
+        return _NOTHING
     reasons = Counter(tree.unused.values())
     for reason, steps in (("late_for_call", tree.calls), ("late_for_run", tree.runs)):
         for step in steps:

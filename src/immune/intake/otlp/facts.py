@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from immune.intake.otlp import names
 from immune.vitals import ID_LENGTH_MAX
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Facts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The facts of a span, None where it tells none. Which attributes tell them: `names`."""
 
     immune_id: str | None = None
@@ -40,72 +40,83 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """A number of it was negative, infinite or none at all, and is missing here."""
 
 
-_NUMBER, _TEXT, _NAME, _PROVIDER = range(4)
+NO_FACTS = Facts()
+"""Of a span that tells none: the very same each time `facts_of` finds nothing."""
+
+
+NUMBER, TEXT, NAME, PROVIDER = range(4)
 """Which values may fill a field."""
 
-_Plan = tuple[tuple[str, int, tuple[str, ...]], ...]
-"""Fields, what may fill each, and the names that may, the first to count first."""
+Plan = tuple[tuple[int, int, tuple[str, ...]], ...]
+"""Places of fields, what may fill each, and the names that may, the first to count first."""
 
-_PLANS: dict[tuple[str, ...], _Plan] = {}
+PLANS: dict[tuple[str, ...], Plan] = {}
 """By the names that a span has: an instrumentation sends the same ones again and again."""
 _PLANS_MAX = 4096
 
 
-def _plan(present: tuple[str, ...]) -> _Plan:
-    if len(_PLANS) >= _PLANS_MAX:
-        _PLANS.clear()
-    found: list[tuple[str, int, tuple[str, ...]]] = []
+def plan(present: tuple[str, ...]) -> Plan:
+    """Return the plan for a span that has these names, which is in `PLANS` from then on."""
+    if len(PLANS) >= _PLANS_MAX:
+        PLANS.clear()
+    found: list[tuple[int, int, tuple[str, ...]]] = []
     for table in (names.TEXT_FACTS, names.NUMBER_FACTS):
         for field, row in table.items():
             if there := tuple(name for name in row if name in present):
-                found.append((field, _filling(field), there))
-    plan = _PLANS[present] = tuple(found)
-    return plan
+                found.append((Facts.__struct_fields__.index(field), _filling(field), there))
+    PLANS[present] = tuple(found)
+    return PLANS[present]
 
 
 # An agent's name is never left out for being odd, or the step would go to somebody else: it is
 # kept, cut, and the vital refused.
 _IDENTITY = frozenset({"immune_id", "agent_id", "agent_name", "agent_node"})
-_IDENTITY_LENGTH_MAX = 1024
+IDENTITY_LENGTH_MAX = 1024
+COUNT_MAX = sys.float_info.max
+"""Whole numbers may be larger still."""
 
 
 def _filling(field: str) -> int:
     if field in names.NUMBER_FACTS:
-        return _NUMBER
+        return NUMBER
     if field == "provider":
-        return _PROVIDER
-    return _NAME if field in _IDENTITY else _TEXT
+        return PROVIDER
+    return NAME if field in _IDENTITY else TEXT
 
 
-def facts_of(wanted: Mapping[str, object]) -> Facts:
+BLANK: list[Any] = [getattr(NO_FACTS, field) for field in Facts.__struct_fields__]
+ODD = Facts.__struct_fields__.index("odd")
+
+
+def facts_in_python(wanted: dict[str, object]) -> Facts:
     """Return the facts that these attributes tell.
 
     Text that no vital may carry is left out, and so is a number that is no count (see `odd`).
     """
-    found: dict[str, Any] = {}
     present = tuple(wanted)
-    for field, filling, candidates in _PLANS.get(present) or _plan(present):
+    found = BLANK.copy()
+    for place, filling, candidates in PLANS.get(present) or plan(present):
         for name in candidates:
             value = wanted[name]
-            if filling == _NUMBER:
+            if filling == NUMBER:
                 if type(value) is int or type(value) is float:
-                    if 0 <= value < math.inf:
-                        found[field] = float(value)
+                    if 0 <= value <= COUNT_MAX:
+                        found[place] = float(value)
                         break
-                    found["odd"] = True
+                    found[ODD] = True
             elif type(value) is not str or not value:
                 continue
-            elif filling == _NAME:
-                found[field] = value[:_IDENTITY_LENGTH_MAX]
+            elif filling == NAME:
+                found[place] = value[:IDENTITY_LENGTH_MAX]
                 break
             elif (
                 len(value) <= ID_LENGTH_MAX
                 and value.isprintable()
-                and (filling == _TEXT or value not in names.NO_PROVIDERS)
+                and (filling == TEXT or value not in names.NO_PROVIDERS)
             ):
-                found[field] = value
+                found[place] = value
                 break
-    return Facts(**found)
+    return NO_FACTS if found == BLANK else Facts(*found)
 
 
 def clean(text: str | None) -> str | None:

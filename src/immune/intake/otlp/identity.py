@@ -10,8 +10,13 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
+import msgspec
+
+from immune.intake.otlp.facts import NO_FACTS
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.spans import Role
+
+_AGENT = Role.AGENT
 
 
 class IdentityRule(enum.StrEnum):
@@ -31,7 +36,7 @@ class Identity(NamedTuple):
     rule: IdentityRule
 
 
-class Agent(NamedTuple):
+class Agent(msgspec.Struct, frozen=True, gc=False):
     """What spans say of the agent at work."""
 
     immune_id: str | None
@@ -43,6 +48,11 @@ class Agent(NamedTuple):
     @property
     def named(self) -> bool:
         return bool(self.immune_id or self.agent_id or self.name)
+
+    @property
+    def silent(self) -> bool:
+        """It says nothing but the service."""
+        return not (self.immune_id or self.agent_id or self.name or self.agent_type)
 
     def identity(self) -> Identity | None:
         """Return the agent's id, or None where nothing tells it."""
@@ -62,7 +72,7 @@ class Agent(NamedTuple):
 def told_by(span: Span) -> Agent:
     """Return what `span` itself says of its agent."""
     facts = span.facts
-    node = facts.agent_node if span.role is Role.AGENT else None
+    node = facts.agent_node if span.role is _AGENT else None
     return Agent(
         facts.immune_id,
         facts.agent_id,
@@ -74,7 +84,11 @@ def told_by(span: Span) -> Agent:
 
 def joined(own: Agent, around: Agent | None) -> Agent:
     """Return `own`, completed by what the spans around it say where that is of the same agent."""
-    if around is None or _differ(own, around):
+    if around is None:
+        return own
+    if own.silent:
+        return around
+    if _differ(own, around):
         return own
     told_around = around.named or not own.named
     return Agent(
@@ -89,6 +103,8 @@ def joined(own: Agent, around: Agent | None) -> Agent:
 def completed(agent: Agent, span: Span) -> Agent:
     """Return `agent`, completed by what the resource of its span says."""
     resource = span.resource.facts
+    if resource is NO_FACTS:
+        return agent
     return Agent(
         agent.immune_id or resource.immune_id,
         agent.agent_id or (None if agent.name else resource.agent_id),
@@ -99,5 +115,12 @@ def completed(agent: Agent, span: Span) -> Agent:
 
 
 def _differ(own: Agent, around: Agent) -> bool:
-    pairs = zip(own[:3], around[:3], strict=True)
-    return any(mine and theirs and mine != theirs for mine, theirs in pairs)
+    return (
+        _differs(own.immune_id, around.immune_id)
+        or _differs(own.agent_id, around.agent_id)
+        or _differs(own.name, around.name)
+    )
+
+
+def _differs(mine: str | None, theirs: str | None) -> bool:
+    return bool(mine and theirs and mine != theirs)

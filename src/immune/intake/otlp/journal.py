@@ -26,8 +26,10 @@ log = structlog.get_logger(__name__)
 
 REWRITE_BYTES = 4 * 1024 * 1024
 """A smaller file is never rewritten: it would be over again in no time."""
+GROWTH = 4
+"""A file is rewritten when it is so many times what it was rewritten to."""
 BYTES_MAX = 256 * 1024 * 1024
-"""A file of what waits alone may be half of this; then traces are finished early."""
+"""No file is larger; where what waits alone would make it so, traces are finished early."""
 
 _HEAD = "immune spans 1 {}\n"
 _FRAME = struct.Struct("<II")
@@ -39,7 +41,7 @@ class Taken(msgspec.Struct, array_like=True, tag="t", frozen=True):
     spans: list[Span]
 
 
-class Gone(msgspec.Struct, array_like=True, tag="g", frozen=True):
+class Gone(msgspec.Struct, array_like=True, tag="g", frozen=True, gc=False):
     """Something of a trace went out as vitals."""
 
     trace_id: str
@@ -51,8 +53,17 @@ class Gone(msgspec.Struct, array_like=True, tag="g", frozen=True):
 
 Entry = Taken | Gone
 
+
+class _Several(msgspec.Struct, array_like=True, tag="s", frozen=True):
+    """Entries that are written as one: most are far smaller than what frames them."""
+
+    entries: list[Entry]
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Taken | Gone)
+_decoder: msgspec.msgpack.Decoder[Entry | _Several] = msgspec.msgpack.Decoder(
+    Taken | Gone | _Several
+)
 
 
 class SpanJournal:
@@ -74,8 +85,8 @@ class SpanJournal:
             body = self._path.read_bytes() if self._path.exists() else b""
             if body.startswith(self._head):
                 good = len(self._head)
-                for entry, end in _entries(body, good):
-                    entries.append(entry)
+                for together, end in _entries(body, good):
+                    entries += together
                     good = end
                 if good < len(body):
                     log.warning("span journal cut short", bytes=len(body) - good)
@@ -89,14 +100,14 @@ class SpanJournal:
             raise _down(fault) from fault
         return entries
 
-    def frame(self, entry: Entry) -> bytes:
-        """Return `entry` as it is appended."""
-        body = _encode(entry)
+    def frame(self, entries: Sequence[Entry]) -> bytes:
+        """Return `entries` as they are appended: all of them are there again, or none."""
+        body = _encode(_Several(list(entries)))
         return _FRAME.pack(len(body), zlib.crc32(body)) + body
 
     def taken(self, spans: Sequence[Span]) -> bytes:
         """Return the taking of `spans` as it is appended."""
-        return self.frame(Taken(list(spans)))
+        return self.frame([Taken(list(spans))])
 
     def append(self, frames: Sequence[bytes]) -> None:
         """Write `frames`, synced once; raises StoreDown, having written none of them."""
@@ -132,12 +143,12 @@ class SpanJournal:
     @property
     def bloated(self) -> bool:
         """Whether rewriting it is worth the while."""
-        return self.size > max(REWRITE_BYTES, 2 * self.kept)
+        return self.size > max(REWRITE_BYTES, GROWTH * self.kept)
 
     @property
     def full(self) -> bool:
         """Whether what it was rewritten to is more than it may be."""
-        return self.kept > BYTES_MAX // 2
+        return self.kept > BYTES_MAX // GROWTH
 
     def close(self) -> None:
         """Let go of the file."""
@@ -146,20 +157,20 @@ class SpanJournal:
             self._file = -1
 
 
-def _entries(body: bytes, at: int) -> Iterator[tuple[Entry, int]]:
-    """Yield each whole entry and where it ends."""
+def _entries(body: bytes, at: int) -> Iterator[tuple[list[Entry], int]]:
+    """Yield what each whole frame holds, and where it ends."""
     while at + _FRAME.size <= len(body):
         length, check = _FRAME.unpack_from(body, at)
         data = body[at + _FRAME.size : at + _FRAME.size + length]
         if len(data) < length or zlib.crc32(data) != check:
             return
         try:
-            entry = _decode.decode(data)
+            held = _decoder.decode(data)
         except msgspec.MsgspecError:  # whole, and yet of another release
             log.warning("span journal of another release", bytes=length)
             return
         at += _FRAME.size + length
-        yield entry, at
+        yield held.entries if isinstance(held, _Several) else [held], at
 
 
 def waiting(entries: Iterable[Entry]) -> dict[str, tuple[list[Span], dict[str, int]]]:

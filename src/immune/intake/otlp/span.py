@@ -6,12 +6,22 @@ of arguments, results and instructions, and keeps facts only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+
 import msgspec
 
 from immune.intake.otlp import content, names
-from immune.intake.otlp.facts import Facts, facts_of
+from immune.intake.otlp.facts import NO_FACTS, Facts, facts_in_python
 from immune.intake.otlp.spans import Role, role_of
 from immune.intake.salt import Salt
+
+facts_of: Callable[[dict[str, object]], Facts] = facts_in_python
+"""The facts that attributes tell; by the compiled reader where there is one."""
+with suppress(ModuleNotFoundError):
+    from immune.intake.otlp import filling
+
+    facts_of = filling.facts_of
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +29,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 
     service: str | None = None
     """None also where the SDK made one up (`unknown_service`)."""
-    facts: Facts = Facts()
+    facts: Facts = NO_FACTS
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True, gc=False):

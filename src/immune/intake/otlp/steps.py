@@ -19,11 +19,12 @@ from immune.vitals import CALLS_MAX, Kind, ToolCall, Vital
 
 def call_vital(call: Call, agent_id: str, received_at: float) -> Vital:
     """Return the step of one model call."""
-    span = call.anchor
+    span = call.members[0]
     facts = _facts(call.members)
+    failed = span.failed
     return Vital(
         agent_id=agent_id,
-        at=span.end_s,
+        at=span.end_ns / 1e9,
         kind=Kind.CALL,
         received_at=received_at,
         step_id=span.span_id,
@@ -33,15 +34,15 @@ def call_vital(call: Call, agent_id: str, received_at: float) -> Vital:
         cost_usd=facts.cost_usd,
         tool_calls=float(len(call.tools)) if call.tools_known else None,
         retries=_attempts_failed(call, facts),
-        errors=float(span.failed),
+        errors=1.0 if failed else 0.0,
         agent_type=_agent_type(call.agent),
         model=facts.model,
         provider=facts.provider,
         prompt_hash=_prompt_hash(call.members),
-        error_type=_error_type(span, facts),
+        error_type=_error_type(span, facts) if failed else None,
         session_id=facts.session_id,
         trace_id=clean(span.trace_id),
-        calls=_tool_calls(call.tools),
+        calls=_tool_calls(call.tools) if call.tools else None,
     )
 
 
@@ -103,6 +104,8 @@ def _output_tokens(facts: Facts) -> float | None:
 
 def _attempts_failed(call: Call, facts: Facts) -> float | None:
     """Attempts inside the call that failed and were followed by another."""
+    if len(call.members) == 1:
+        return facts.resends
     attempts = sorted(call.members[1:], key=lambda span: span.start_ns)
     failed = sum(attempt.failed for attempt in attempts[:-1])
     return float(failed) if failed else facts.resends
@@ -129,7 +132,9 @@ def _tool_calls(tools: Sequence[Tool]) -> tuple[ToolCall, ...] | None:
     return tuple(calls) or None
 
 
-def _prompt_hash(members: Iterable[Span]) -> str | None:
+def _prompt_hash(members: Sequence[Span]) -> str | None:
+    if len(members) == 1:
+        return members[0].prompt_hash
     return next((span.prompt_hash for span in members if span.prompt_hash), None)
 
 
@@ -151,5 +156,7 @@ def _first(*values: float | None) -> float | None:
 
 
 def _most_used(values: Iterable[str | None]) -> str | None:
-    counted = Counter(value for value in values if value)
-    return counted.most_common(1)[0][0] if counted else None
+    told = [value for value in values if value]
+    if len(set(told)) > 1:
+        return Counter(told).most_common(1)[0][0]
+    return told[0] if told else None

@@ -16,16 +16,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import msgspec
 
 from immune.intake.otlp.identity import Agent, completed, joined, told_by
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.spans import Role
 
+# Reading a member of an enumeration costs more than the rest of a comparison.
+_MODEL, _TOOL, _AGENT, _CHAIN = Role.MODEL, Role.TOOL, Role.AGENT, Role.CHAIN
 
-@dataclass(slots=True, eq=False)
-class Tool:
+
+class Tool(msgspec.Struct, eq=False):
     """One tool call; `members` are all spans that report it, the outermost first."""
 
     members: list[Span]
@@ -38,8 +40,7 @@ class Tool:
         return self.members[0]
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(msgspec.Struct, eq=False):
     """One model call with the tool calls that it caused."""
 
     members: list[Span]
@@ -50,7 +51,7 @@ class Call:
     scope: str
     root: str | None
     """The root of the trace above it, None while that is missing."""
-    tools: list[Tool] = field(default_factory=list)
+    tools: list[Tool] = []
     tools_known: bool = False
     """A tool was reported in the same scope before the next call, so none means 0, not unknown."""
     successor: Call | None = None
@@ -61,8 +62,7 @@ class Call:
         return self.members[0]
 
 
-@dataclass(slots=True, eq=False)
-class Run:
+class Run(msgspec.Struct, eq=False):
     """One run of an agent, with what was done directly in it and not in a run inside it."""
 
     members: list[Span]
@@ -71,9 +71,9 @@ class Run:
     root: str | None
     wraps: bool = False
     """It has no name and contains runs that have: no run of its own."""
-    calls: list[Call] = field(default_factory=list)
-    tools: list[Tool] = field(default_factory=list)
-    loose: list[Tool] = field(default_factory=list)
+    calls: list[Call] = []
+    tools: list[Tool] = []
+    loose: list[Tool] = []
     """Those of `tools` that no model call is known to have caused."""
 
     @property
@@ -87,19 +87,18 @@ class Run:
         return self.anchor.role is Role.CHAIN and not named_or_busy
 
 
-@dataclass(slots=True, eq=False)
-class Tree:
+class Tree(msgspec.Struct, eq=False):
     """A trace, read: its steps by start, and of each span that is part of none, why."""
 
     whole: bool = True
     """No parent is missing."""
 
-    calls: list[Call] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
-    unused: dict[str, str] = field(default_factory=dict)
+    calls: list[Call] = []
+    runs: list[Run] = []
+    unused: dict[str, str] = {}
 
 
-class _Place(NamedTuple):
+class _Place(msgspec.Struct, eq=False, frozen=True):
     """What is around a span."""
 
     root: str | None
@@ -118,24 +117,31 @@ def read_trace(spans: Mapping[str, Span], *, complete: bool) -> Tree:
 
     `complete`: nothing more is expected, so that a chain with its parent missing may be a run.
     """
+    if len(spans) == 1:
+        (alone,) = spans.values()
+        reader = _Reader(complete, alone.parent_id is None)
+        reader.place(alone, _top_place(alone))
+        return reader.tree()
+    ordered = sorted(spans.values(), key=_by_start)
     children: defaultdict[str, list[Span]] = defaultdict(list)
     tops: list[Span] = []
-    for span in sorted(spans.values(), key=_by_start):
-        if span.parent_id is not None and span.parent_id in spans:
-            children[span.parent_id].append(span)
+    whole = True
+    for span in ordered:
+        parent_id = span.parent_id
+        if parent_id is None:
+            tops.append(span)
+        elif parent_id in spans:
+            children[parent_id].append(span)
         else:
             tops.append(span)
-    reader = _Reader(complete, all(top.parent_id is None for top in tops))
+            whole = False
+    reader = _Reader(complete, whole)
     seen: set[str] = set()
-    for top in [*tops, *sorted(spans.values(), key=_by_start)]:  # the rest: spans in a circle
-        stack = [(top, _top_place(top))]
-        while stack:
-            span, place = stack.pop()
-            if span.span_id in seen:
-                continue
-            seen.add(span.span_id)
-            below = reader.place(span, place)
-            stack += [(child, below) for child in reversed(children[span.span_id])]
+    for top in tops:
+        reader.descend(top, children, seen)
+    if len(seen) < len(ordered):  # the rest: spans in a circle
+        for span in ordered:
+            reader.descend(span, children, seen)
     return reader.tree()
 
 
@@ -145,58 +151,81 @@ def _by_start(span: Span) -> tuple[int, int, str]:
 
 def _top_place(span: Span) -> _Place:
     if span.parent_id is None:
-        return _Place(root=span.span_id, scope=span.span_id, open_above=False)
-    return _Place(root=None, scope=span.parent_id, open_above=not span.parent_remote)
+        return _Place(span.span_id, span.span_id, False)
+    return _Place(None, span.parent_id, not span.parent_remote)
 
 
-class _Reader:
-    def __init__(self, complete: bool, whole: bool) -> None:
-        self._complete = complete
-        self._whole = whole
-        self._calls: list[Call] = []
-        self._tools: list[Tool] = []
-        self._runs: list[Run] = []
-        self._unused: dict[str, str] = {}
+class _Reader(msgspec.Struct, eq=False):
+    """What was found so far."""
+
+    complete: bool
+    whole: bool
+    calls: list[Call] = []
+    tools: list[Tool] = []
+    runs: list[Run] = []
+    unused: dict[str, str] = {}
+
+    def descend(self, top: Span, children: Mapping[str, list[Span]], seen: set[str]) -> None:
+        """Take in `top` and all below it but what was `seen`."""
+        stack = [(top, _top_place(top))]
+        while stack:
+            span, place = stack.pop()
+            if span.span_id in seen:
+                continue
+            seen.add(span.span_id)
+            below = self.place(span, place)
+            if span.span_id in children:
+                stack += [(child, below) for child in reversed(children[span.span_id])]
 
     def place(self, span: Span, place: _Place) -> _Place:
         """Take `span` in and return what is around its children."""
         own = told_by(span)
         agent = joined(own, place.agent)
-        match span.role:
-            case Role.MODEL:
-                return self._model(span, place, own, agent)
-            case Role.TOOL:
-                return self._tool(span, place, agent)
-            case Role.AGENT:
-                return self._agent(span, place, own, agent)
-            case Role.CHAIN if self._chain_runs(span, place, own, agent):
-                return self._run(span, place, agent)
-            case _:
-                self._unused[span.span_id] = span.role.value
-                told = agent if own.named or place.agent else None
-                in_chain = place.in_chain or span.role is Role.CHAIN
-                return place._replace(agent=told, in_chain=in_chain)
+        role = span.role
+        if role is _MODEL:
+            return self._model(span, place, own, agent)
+        if role is _TOOL:
+            return self._tool(span, place, agent)
+        if role is _AGENT:
+            return self._agent(span, place, own, agent)
+        if role is _CHAIN and self._chain_runs(span, place, own, agent):
+            return self._run(span, place, agent)
+        self.unused[span.span_id] = role.value
+        return _Place(
+            place.root,
+            place.scope,
+            place.open_above,
+            agent if own.named or place.agent else None,
+            place.run,
+            place.call,
+            place.tool,
+            place.in_chain or role is _CHAIN,
+        )
 
     def _model(self, span: Span, place: _Place, own: Agent, agent: Agent) -> _Place:
         if place.call is not None:
             place.call.members.append(span)
-            self._unused[span.span_id] = "same_call"
+            self.unused[span.span_id] = "same_call"
             return place
+        itself = own.named or completed(own, span).named
         agent = completed(agent, span)
-        itself = completed(own, span).named
         call = Call([span], agent, itself, place.run, place.scope, place.root)
-        self._calls.append(call)
-        return place._replace(call=call, tool=None, agent=agent)
+        self.calls.append(call)
+        return _Place(
+            place.root, place.scope, place.open_above, agent, place.run, call, None, place.in_chain
+        )
 
     def _tool(self, span: Span, place: _Place, agent: Agent) -> _Place:
         if place.tool is not None:
             place.tool.members.append(span)
-            self._unused[span.span_id] = "same_tool"
+            self.unused[span.span_id] = "same_tool"
             return place
         tool = Tool([span], place.run, place.scope, place.call)
-        self._tools.append(tool)
+        self.tools.append(tool)
         around = agent if agent.named or place.agent else None
-        return place._replace(tool=tool, call=None, agent=around)
+        return _Place(
+            place.root, place.scope, place.open_above, around, place.run, None, tool, place.in_chain
+        )
 
     def _agent(self, span: Span, place: _Place, own: Agent, agent: Agent) -> _Place:
         run = place.run
@@ -205,8 +234,10 @@ class _Reader:
         same = place.tool is None and place.call is None and _same(agent, run.agent)
         if same or not own.named:
             run.members.append(span)
-            self._unused[span.span_id] = "same_run"
-            return place._replace(call=None, tool=None)
+            self.unused[span.span_id] = "same_run"
+            return _Place(
+                place.root, place.scope, place.open_above, place.agent, run, in_chain=place.in_chain
+            )
         return self._run(span, place, agent)
 
     def _chain_runs(self, span: Span, place: _Place, own: Agent, agent: Agent) -> bool:
@@ -216,53 +247,58 @@ class _Reader:
             return own.named and (place.agent is None or not _same(agent, place.agent))
         if not place.open_above:
             return place.tool is None or own.named
-        return self._complete and own.named and span.facts.graph_node is None
+        return self.complete and own.named and span.facts.graph_node is None
 
     def _run(self, span: Span, place: _Place, agent: Agent) -> _Place:
         run = Run([span], completed(agent, span), place.run, place.root)
-        self._runs.append(run)
-        return place._replace(
-            run=run, scope=span.span_id, agent=run.agent, call=None, tool=None, in_chain=True
-        )
+        self.runs.append(run)
+        return _Place(place.root, span.span_id, place.open_above, run.agent, run, in_chain=True)
 
     def tree(self) -> Tree:
         """Return the finished tree."""
-        self._calls.sort(key=lambda call: _by_start(call.anchor))
-        self._tools.sort(key=lambda tool: _by_start(tool.anchor))
-        self._runs.sort(key=lambda run: _by_start(run.anchor))
-        self._assign_tools()
-        for run in self._runs:
+        calls, tools, runs = self.calls, self.tools, self.runs
+        if tools or len(calls) + len(runs) > 1:
+            calls.sort(key=_by_anchor)
+            tools.sort(key=_by_anchor)
+            runs.sort(key=_by_anchor)
+            self._assign_tools()
+        return Tree(self.whole, calls, self._real_runs() if runs else runs, self.unused)
+
+    def _real_runs(self) -> list[Run]:
+        """The runs but for wrappers and frames in which nothing happened."""
+        for run in self.runs:
             outer = run.outer
-            while run.agent.named and outer is not None and not outer.agent.named:
+            while outer is not None and run.agent.named and not outer.agent.named:
                 outer.wraps = True
                 outer = outer.outer
         runs: list[Run] = []
-        for run in self._runs:
+        for run in self.runs:
             if run.wraps:
-                self._unused[run.anchor.span_id] = "wrapper_run"
+                self.unused[run.anchor.span_id] = "wrapper_run"
                 for tool in run.loose:
-                    self._unused[tool.anchor.span_id] = "tool_without_agent"
+                    self.unused[tool.anchor.span_id] = "tool_without_agent"
             elif run.idle:
-                self._unused[run.anchor.span_id] = run.anchor.role.value
+                self.unused[run.anchor.span_id] = run.anchor.role.value
             else:
                 runs.append(run)
-        return Tree(self._whole, self._calls, runs, self._unused)
+        return runs
 
     def _assign_tools(self) -> None:
         by_scope: defaultdict[str, list[Call]] = defaultdict(list)
         by_parent: defaultdict[str | None, list[Call]] = defaultdict(list)
-        for call in self._calls:
-            if by_scope[call.scope]:
-                by_scope[call.scope][-1].successor = call
-            by_scope[call.scope].append(call)
-            by_parent[call.anchor.parent_id].append(call)
+        for call in self.calls:
+            siblings = by_scope[call.scope]
+            if siblings:
+                siblings[-1].successor = call
+            siblings.append(call)
+            by_parent[call.members[0].parent_id].append(call)
             if call.run is not None:
                 call.run.calls.append(call)
-        for tool in self._tools:
-            siblings = by_parent[tool.anchor.parent_id] if tool.anchor.parent_id else []
+        for tool in self.tools:
+            parent_id = tool.members[0].parent_id
             cause = (
                 tool.inside
-                or _latest_before(tool, siblings)
+                or (_latest_before(tool, by_parent[parent_id]) if parent_id else None)
                 or _latest_before(tool, by_scope[tool.scope])
             )
             if cause is not None:
@@ -272,24 +308,33 @@ class _Reader:
                 if cause is None:
                     tool.run.loose.append(tool)
             elif cause is None:
-                self._unused[tool.anchor.span_id] = "tool_without_agent"
-        self._tell_none_from_unknown()
+                self.unused[tool.anchor.span_id] = "tool_without_agent"
+        if self.tools:
+            self._tell_none_from_unknown()
 
     def _tell_none_from_unknown(self) -> None:
         first_tool: dict[str, int] = {}
-        for tool in self._tools:
+        for tool in self.tools:
             first_tool.setdefault(tool.scope, tool.anchor.start_ns)
-        for call in self._calls:
+        for call in self.calls:
             since, following = first_tool.get(call.scope), call.successor
             seen = since is not None and (following is None or since < following.anchor.start_ns)
             call.tools_known = bool(call.tools) or seen
 
 
+def _by_anchor(step: Call | Run | Tool) -> tuple[int, int, str]:
+    return _by_start(step.members[0])
+
+
 def _same(one: Agent, other: Agent) -> bool:
-    return one.identity() == other.identity()
+    return one is other or one.identity() == other.identity()
 
 
 def _latest_before(tool: Tool, calls: list[Call]) -> Call | None:
     """The latest of `calls`, which are in order of start, that started before `tool`."""
-    at = bisect_right(calls, tool.anchor.start_ns, key=lambda call: call.anchor.start_ns)
+    at = bisect_right(calls, tool.members[0].start_ns, key=_start_ns)
     return calls[at - 1] if at else None
+
+
+def _start_ns(call: Call) -> int:
+    return call.members[0].start_ns

@@ -11,6 +11,10 @@ it is read.
 """
 
 import cython
+
+if not cython.compiled:
+    raise ModuleNotFoundError("the reader of the wire format was not compiled")
+
 from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
 from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
 from cython.cimports.libc.string import memcmp, memcpy
@@ -43,9 +47,7 @@ class _Wire:
     kind: cython.int
     speaks: cython.bint
     place: cython.Py_ssize_t
-    keys: list
-    names: list
-    speak: list
+    known: list
 
     def __cinit__(self, body: bytes):
         self.body = body
@@ -56,11 +58,10 @@ class _Wire:
         self.kind = 0
         self.speaks = False
         # The attributes of the span before, by place: an instrumentation writes the same ones in
-        # the same order, so that most keys are known without being looked up.
+        # the same order, so that most keys are known without being looked up. Of each: the key,
+        # the name that it is wanted by, whether it is in a dialect.
         self.place = 0
-        self.keys = []
-        self.names = []
-        self.speak = []
+        self.known = []
 
     @cython.cfunc
     @cython.exceptval(check=True)
@@ -125,32 +126,20 @@ class _Wire:
         elif self.kind == BYTES:
             self.at = self.stop()
         elif self.kind == FIXED64 or self.kind == FIXED32:
-            width: cython.Py_ssize_t = 8 if self.kind == FIXED64 else 4
-            if self.end - self.at < width:
-                raise Broken("a number is cut short")
-            self.at += width
+            self.fixed(8 if self.kind == FIXED64 else 4)
         else:
             raise Broken("a field is of no type that OTLP uses")
         return 0
 
     @cython.cfunc
     @cython.exceptval(check=True)
-    def fixed64(self) -> cython.ulonglong:
+    def fixed(self, width: cython.Py_ssize_t) -> cython.ulonglong:
+        """The number of so many bytes that begins here."""
         value: cython.ulonglong = 0
-        if self.end - self.at < 8:
+        if self.end - self.at < width:
             raise Broken("a number is cut short")
-        memcpy(cython.address(value), self.byte + self.at, 8)
-        self.at += 8
-        return value
-
-    @cython.cfunc
-    @cython.exceptval(check=True)
-    def fixed32(self) -> cython.uint:
-        value: cython.uint = 0
-        if self.end - self.at < 4:
-            raise Broken("a number is cut short")
-        memcpy(cython.address(value), self.byte + self.at, 4)
-        self.at += 4
+        memcpy(cython.address(value), self.byte + self.at, width)
+        self.at += width
         return value
 
     @cython.cfunc
@@ -203,24 +192,23 @@ class _Wire:
         size: cython.Py_ssize_t = stop - self.at
         place: cython.Py_ssize_t = self.place
         before: bytes
+        known: tuple
         self.at = stop
         self.place += 1
-        if place < len(self.keys):
-            before = self.keys[place]
+        if place < len(self.known):
+            known = self.known[place]
+            before = known[0]
             if len(before) == size and memcmp(cython.cast(cython.p_char, before), at, size) == 0:
-                self.speaks = self.speaks or cython.cast(cython.bint, self.speak[place])
-                return self.names[place]
+                self.speaks = self.speaks or known[2] is True
+                return known[1]
         key: bytes = PyBytes_FromStringAndSize(at, size)
-        name: str = _WANTED.get(key)
-        speaks: cython.bint = key.startswith(_PREFIXES)
-        self.speaks = self.speaks or speaks
-        if place < len(self.keys):
-            self.keys[place], self.names[place], self.speak[place] = key, name, speaks
+        known = (key, _WANTED.get(key), key.startswith(_PREFIXES))
+        self.speaks = self.speaks or known[2] is True
+        if place < len(self.known):
+            self.known[place] = known
         elif place < PLACES_MAX:
-            self.keys.append(key)
-            self.names.append(name)
-            self.speak.append(speaks)
-        return name
+            self.known.append(known)
+        return known[1]
 
     @cython.cfunc
     def value(self) -> object:
@@ -237,7 +225,7 @@ class _Wire:
             elif self.field == 3 and self.kind == VARINT:
                 told = cython.cast(cython.longlong, self.varint())
             elif self.field == 4 and self.kind == FIXED64:
-                bits: cython.ulonglong = self.fixed64()
+                bits: cython.ulonglong = self.fixed(8)
                 memcpy(cython.address(number), cython.address(bits), 8)
                 told = number
             elif 5 <= self.field <= 7 and self.kind == BYTES:
@@ -344,15 +332,15 @@ class _Wire:
             elif self.field == 5 and self.kind == BYTES:
                 name = self.text()
             elif self.field == 7 and self.kind == FIXED64:
-                start_ns = self.fixed64()
+                start_ns = self.fixed(8)
             elif self.field == 8 and self.kind == FIXED64:
-                end_ns = self.fixed64()
+                end_ns = self.fixed(8)
             elif self.field == 11 and self.kind == BYTES:
                 self.event(of_events)
             elif self.field == 15 and self.kind == BYTES:
                 status = self.status()
             elif self.field == 16 and self.kind == FIXED32:
-                flags = self.fixed32()
+                flags = cython.cast(cython.uint, self.fixed(4))
             else:
                 self.skip()
         self.leave(outer)

@@ -5,6 +5,7 @@
 export const FENCED = 1;
 export const ENFORCED = 2;
 export const ACTIVE = 4;
+export const SHARED = 8;
 
 export class Fleet {
   constructor() {

@@ -35,10 +35,17 @@ export function plural(n, one, many = `${one}s`) {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/** @param {number} share 0..1 */
-export function percent(share) {
-  const whole = share * 100;
-  return `${whole > 0 && whole < 1 ? "<1" : Math.round(whole)} %`;
+/**
+ * A share in percent, halves up; all and nothing are said of no other. As `percent` in words.py.
+ * @param {number} share 0..1 or more @param {number} [places]
+ */
+export function percent(share, places = 0) {
+  const unit = 10 ** places;
+  const size = 100 * share * unit;
+  const rounded = Math.floor(size + 0.5);
+  if (size > 0 && size < 1) return `<${(1 / unit).toFixed(places)} %`;
+  if (rounded === 100 * unit && size < rounded) return `>${((rounded - 1) / unit).toFixed(places)} %`;
+  return `${(rounded / unit).toFixed(places)} %`;
 }
 
 /** Three digits. @param {number} value */

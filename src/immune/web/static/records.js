@@ -3,7 +3,9 @@
 /**
  * @typedef {"observe" | "ask" | "enforce"} Mode
  * @typedef {{name: string, failures: number, failing: boolean, last_error: string, last_failure_at: number | null}} TaskHealth
- * @typedef {{fenced: number, active: number, room: number, share: number, holding: string}} Brake
+ * @typedef {{limit: number, used: number, span: string, why: string}} Bound
+ * @typedef {{fenced: number, active: number, room: number, share: number, holding: string,
+ *   bounds: Bound[]}} Brake
  * @typedef {{run_id: string, version: string, now: number, started_at: number, mode: Mode,
  *   modes_by_type: Record<string, Mode>, degraded: TaskHealth[], failures: number, agents: number,
  *   active: number, by_state: Record<string, number>, brake: Brake,
@@ -68,7 +70,7 @@
  * @typedef {{id: string, agent_id: string, incident_id: string | null, reason: string, by: string,
  *   ordered_at: number, enforced_at: number | null, lifted_at: number | null}} Fence
  * @typedef {{incident: Incident, plan: string[], events: Line[], attempts: Healing[],
- *   trial: Trial | null, fences: Fence[]}} IncidentDetail
+ *   trial: Trial | null, record: Cell[], fences: Fence[]}} IncidentDetail
  *
  * @typedef {{metric: string, samples: number, centre: number, spread: number, median: number,
  *   low: number, high: number, rate: number, mean: number}} MetricProfile

@@ -1,4 +1,5 @@
-// What states, events, modes and actions are called, and what they mean to the person on call.
+// What states, events, modes, causes and actions are called, and what they mean to the person on
+// call. The command line says the same: its list is `immune/words.py`, and a test compares them.
 
 /** @typedef {{label: string, means: string, tone: string}} Meaning */
 
@@ -9,7 +10,7 @@ export const STATES = {
   suspected: { label: "Suspected", means: "Evidence is rising; nothing is done to it.", tone: "watch" },
   observed: { label: "Observed", means: "Left its normal; it is only watched.", tone: "watch" },
   contained: { label: "Contained", means: "Fenced; the cause is being looked for.", tone: "fenced" },
-  awaiting_approval: { label: "Needs approval", means: "Fenced; a person must decide.", tone: "ask" },
+  awaiting_approval: { label: "Awaiting approval", means: "Fenced; a person must decide.", tone: "ask" },
   rejected: { label: "Rejected", means: "Fenced; a person said no to healing.", tone: "ask" },
   healing: { label: "Healing", means: "Fenced; an action is being carried out.", tone: "busy" },
   probation: { label: "Probation", means: "Back at work; the cure is being proved.", tone: "busy" },
@@ -35,7 +36,7 @@ export const MODES = {
 /** What happened, in the past tense; `by` is added for persons. @type {Record<string, string>} */
 export const EVENTS = {
   opened: "Opened", confirmed: "Infection confirmed", braked: "Held back by the brake",
-  subsided: "Evidence subsided", quarantined_by_person: "Quarantined", diagnosed: "Diagnosed",
+  subsided: "Back to normal by itself", quarantined_by_person: "Quarantined", diagnosed: "Diagnosed",
   approved: "Approved", rejected: "Rejected", overdue: "Nobody answered in time",
   heal_now: "Healing ordered", applied: "Action done", failed: "Action failed",
   unreachable: "Agent did not answer", verified: "Cure proved", relapsed: "Still sick",
@@ -57,7 +58,7 @@ export function causeName(cause) {
   return cause.charAt(0).toUpperCase() + cause.slice(1).replaceAll("_", " ");
 }
 
-/** @type {Record<string, string>} */
+/** What came of an attempt. @type {Record<string, string>} */
 export const OUTCOMES = {
   pending: "Being proved", cured: "Cured", relapsed: "Still sick", failed: "Failed",
   unreachable: "No answer", superseded: "Ended before proof",

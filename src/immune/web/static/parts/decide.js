@@ -10,6 +10,7 @@ import { useStore } from "../store.js";
 import { ACTIONS, causeName, VERDICTS } from "../words.js";
 import { Dialog } from "./dialog.js";
 import { OrderButton, Refusal, useOrder, Why } from "./order.js";
+import { recordOf } from "./record.js";
 import { Deadline } from "./time.js";
 import { Timeline } from "./timeline.js";
 
@@ -53,6 +54,7 @@ export function Decide({ detail, again, keys = true, abilities = null }) {
     return ordered;
   };
   const name = incident.subject.name;
+  const cause = incident.diagnosis?.ranked[0]?.cause;
   const free = !changed && !order.busy;
   const approvable = free && asks && detail.plan.length > 0;
   const approve = () => approvable && give("approve", {}, `Approved: ${name} is being healed.`);
@@ -68,8 +70,9 @@ export function Decide({ detail, again, keys = true, abilities = null }) {
       ${asks && incident.approval_deadline_at && html`<span class="tag ${incident.overdue ? "loud" : ""}"><${Deadline} at=${incident.approval_deadline_at} overdue=${incident.overdue} /></span>`}</header>
     <div class="panel-body">
       ${asks && html`<p><b>${sentence(incident.asks || "a person must decide")}.</b> ${incident.overdue ? ` Nobody answered ${plural(incident.overdue, "call")} so far; it stays fenced until somebody does.` : " It stays fenced until somebody decides."}</p>`}
-      ${asks && incident.diagnosis && html`<p class="gist"><b>${causeName(incident.diagnosis.ranked[0]?.cause)}</b> (${percent(incident.diagnosis.ranked[0]?.confidence ?? 0)} sure): ${incident.diagnosis.reasons.slice(0, 3).join("; ") || "no single sign stands out"}.</p>`}
-      ${asks && detail.plan.length > 0 && html`<p>Approving covers, in this order: <b>${detail.plan.map(words).join(", then ")}</b>. Each is tried only if the one before did not cure it. Anything else asks again.</p>`}
+      ${asks && incident.diagnosis && html`<p class="gist"><b>${causeName(cause)}${cause === "unknown" ? " fits" : ""}</b> (${percent(incident.diagnosis.ranked[0]?.confidence ?? 0)} sure): ${incident.diagnosis.reasons.slice(0, 3).join("; ") || "no single sign stands out"}.</p>`}
+      ${asks && detail.plan.length > 0 && html`<div><p>Approving covers these, in this order, each only if the one before did not cure it.<span class="roomy"> First comes what promises a cure for the least disruption; beside each stands its record against this cause. Anything else asks again.</span></p>
+        <ol class="covers">${detail.plan.map((one) => html`<li key=${one}><b>${sentence(words(one))}</b> <span class="quiet">${recordOf(detail.record, one)}</span></li>`)}</ol></div>`}
       ${asks && !detail.plan.length && html`<p>No action is left in the plan. Release it with a verdict, or reject and heal with an action of your choice.</p>`}
       ${incident.state === "rejected" && html`<p>A person said no to healing. ${name} stays fenced until you heal or release it.</p>`}
       ${incident.state === "exhausted" && html`<p>Nothing of the ladder is left. ${name} stays fenced until you name an action or release it.</p>`}
@@ -86,7 +89,7 @@ export function Decide({ detail, again, keys = true, abilities = null }) {
           ${possible.map((one) => html`<option key=${one} value=${one}>${sentence(words(one))}</option>`)}</select></div>
         <${OrderButton} kind="primary" busy=${order.busy} disabled=${changed || (incident.state === "exhausted" && !action) || (incident.state === "rejected" && !action && !detail.plan.length)}
           onClick=${() => give("heal-now", action ? { action } : {}, `Healing of ${name} is ordered.`)}>Heal now<//></div>
-        ${action && html`<p class="quiet">${ACTIONS[action]} This overrides what memory says against it, once.</p>`}`}
+        ${action && html`<p class="quiet">${ACTIONS[action]} Against this cause: ${recordOf(detail.record, action)}. This overrides what memory says against it, once.</p>`}`}
       <details class="release"><summary>Release ${name} with a verdict</summary>
         <fieldset class="choices"><legend class="sr">Verdict</legend>${Object.entries(VERDICTS).map(([key, { label, means }]) => html`<label class="choice" key=${key}>
           <input type="radio" name=${`verdict-${incident.id}`} value=${key} checked=${verdict === key} onChange=${() => setVerdict(key)} /><span><b>${label}</b><br />${means}</span></label>`)}</fieldset>

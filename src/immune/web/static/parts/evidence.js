@@ -11,7 +11,7 @@ export function Diagnosis({ incident }) {
   const ranked = diagnosis.ranked.filter((one, n) => n === 0 || one.confidence >= 0.02).slice(0, 4);
   return html`
     <ol class="causes" aria-label="Likely causes">${ranked.map((one, n) => html`<li key=${one.cause} class=${n === 0 ? "first" : ""}>
-      <span>${causeName(one.cause)}</span><i aria-hidden="true"><i style=${{ width: percent(one.confidence).replace("<", "").replace(" ", "") }}></i></i><b>${percent(one.confidence)}</b></li>`)}</ol>
+      <span>${causeName(one.cause)}</span><i aria-hidden="true"><i style=${{ width: `${100 * one.confidence}%` }}></i></i><b>${percent(one.confidence)}</b></li>`)}</ol>
     ${diagnosis.reasons.length > 0 && html`<ul class="reasons">${diagnosis.reasons.map((why, n) => html`<li key=${n}>${sentence(why)}</li>`)}</ul>`}
     ${finding && html`<${Effects} finding=${finding} />`}`;
 }

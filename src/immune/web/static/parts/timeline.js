@@ -1,6 +1,6 @@
 // Everything that happened to a case, with who and why; the newest first.
 
-import { percent, sentence, span, words } from "../format.js";
+import { percent, plural, sentence, span, words } from "../format.js";
 import { html } from "../html.js";
 import { EVENTS, STATES, VERDICTS } from "../words.js";
 import { Icon } from "./icon.js";
@@ -41,7 +41,7 @@ function details(event) {
   if (event.type === "confirmed" && event.enforce === false) said.push("Only observed: the mode or the agent's baseline does not allow a fence.");
   if (event.asks) said.push(`A person must decide: ${event.asks}.`);
   if (event.plan?.length) said.push(`Plan: ${event.plan.map(words).join(", then ")}, as shown at version ${event.version}.`);
-  if (event.fresh_steps) said.push(`${event.fresh_steps} fresh steps.`);
+  if (event.fresh_steps) said.push(`${plural(event.fresh_steps, "fresh step")}.`);
   if (event.contact) said.push(`Contact ${event.contact} was called.`);
   if (event.type === "absorbed" && event.by) said.push(`Part of ${event.by}.`);
   return said;

@@ -2,14 +2,14 @@
 
 import { useState } from "preact/hooks";
 import { post } from "../api.js";
-import { plural } from "../format.js";
+import { count, plural } from "../format.js";
 import { html } from "../html.js";
 import { Dialog } from "../parts/dialog.js";
 import { Icon } from "../parts/icon.js";
 import { OrderButton, Refusal, useOrder, Why } from "../parts/order.js";
 import { Ago, Clock } from "../parts/time.js";
 import { useResource } from "../resource.js";
-import { fleet, status, toast, who } from "../state.js";
+import { fleet, fleetChanges, status, toast, who } from "../state.js";
 import { useStore } from "../store.js";
 
 /** @typedef {import("../records.js").Lockdown} Lockdown */
@@ -20,11 +20,19 @@ function showStanding(change) {
   if (now) status.set({ ...now, lockdowns: change(now.lockdowns) });
 }
 
+/** How much of the fleet an order to fence everything still holds. @param {Lockdown} one */
+export function heldBy(one) {
+  return one.agents < fleet.size
+    ? `${count(one.agents)} of ${plural(fleet.size, "agent")} still fenced by ${one.by}`
+    : `Everything is fenced: ${plural(one.agents, "agent")} held by ${one.by}`;
+}
+
 /**
  * On every view while everything is fenced: who did it, when, why, and the way back.
  */
 export function LockdownBanner() {
   const open = useStore(status, (now) => now?.lockdowns) ?? [];
+  useStore(fleetChanges, () => fleet.size);
   return open.map((one) => html`<${Standing} key=${one.id} one=${one} />`);
 }
 
@@ -37,7 +45,7 @@ function Standing({ one }) {
     toast(`${plural(lifted.agents, "fence")} lifted: everything is as it was before.`);
   });
   return html`<div class="banner lockdown" role="alert"><${Icon} name="lock" />
-    <span><strong>Everything is fenced: ${plural(one.agents, "agent")} held by ${one.by}</strong> since <${Clock} at=${one.at} /> (<${Ago} at=${one.at} />): ${one.reason}
+    <span><strong>${heldBy(one)}</strong> since <${Clock} at=${one.at} /> (<${Ago} at=${one.at} />): ${one.reason}
       ${order.refusal && html` <b>${order.refusal}</b>`}</span>
     <${OrderButton} kind="danger solid" busy=${order.busy} hint="Lifts exactly these holds; other fences stay" onClick=${undo}>Undo: lift these holds<//></div>`;
 }
@@ -68,7 +76,7 @@ export function Panic({ close }) {
   const open = /** @type {any} */ (standing.data) ?? [];
   return html`<${Dialog} title="Fence everything" close=${close}>
     ${open.map((one) => html`<section key=${one.id} class="notice alarm">
-      <p><b>${plural(one.agents, "agent")} fenced by ${one.by}</b> <${Ago} at=${one.at} />: ${one.reason}</p>
+      <p><b>${heldBy(one)}</b> <${Ago} at=${one.at} />: ${one.reason}</p>
       <p>Undo lifts exactly these holds. Fences of open cases and other people's holds stay.</p>
       <${OrderButton} kind="primary" busy=${order.busy} onClick=${() => undo(one)}>Undo exactly this<//>
     </section>`)}

@@ -2,13 +2,14 @@
 // and whether all this is live.
 
 import { useState } from "preact/hooks";
-import { count, percent, plural, span } from "../format.js";
+import { plural, span } from "../format.js";
 import { html } from "../html.js";
 import { Icon } from "../parts/icon.js";
 import { href } from "../route.js";
 import { cases, fleet, fleetChanges, link, second, status } from "../state.js";
 import { useStore } from "../store.js";
 import { FLEET_KINDS, MODES } from "../words.js";
+import { Brake } from "./brake.js";
 import { ModeDialog } from "./mode.js";
 
 export function StatusBar() {
@@ -41,27 +42,11 @@ export function StatusBar() {
 function meaning(now) {
   if (now.lockdowns.length) {
     const n = now.lockdowns.reduce((sum, one) => sum + one.agents, 0);
-    return html`<b class="over">All are held: ${plural(n, "hold")} by ${[...new Set(now.lockdowns.map((one) => one.by))].join(", ")}.</b> Only a person lifts them; the mode does not.`;
+    const all = now.lockdowns.some((one) => one.agents >= now.agents);
+    return html`<b class="over">${all ? "All are held" : "Many are held"}: ${plural(n, "hold")} by ${[...new Set(now.lockdowns.map((one) => one.by))].join(", ")}.</b> Only a person lifts them; the mode does not.`;
   }
   if (now.mode === "observe" && now.held) return `The system fences nothing; ${plural(now.held, "hold")} by a person.`;
   return MODES[now.mode]?.means;
-}
-
-/** @param {{brake: import("../records.js").Brake}} props */
-function Brake({ brake }) {
-  const limit = brake.fenced + Math.max(brake.room, 0);
-  const off = brake.share >= 1;
-  const used = limit ? Math.min(brake.fenced / limit, 1) : 1;
-  const said = off
-    ? `The brake is off: all of the fleet may be fenced. ${plural(brake.fenced, "agent")} of ${brake.active} active are fenced by the system.`
-    : brake.holding
-      ? `The brake holds: ${brake.holding}. No more agents are fenced by the system.`
-      : `The system fences at most ${percent(brake.share)} of the active agents, and so many an hour. It has fenced ${brake.fenced} and may fence ${brake.room} more.`;
-  return html`<div class=${`sign brake ${brake.holding ? "alarm" : used > 0.7 && !off ? "warn" : ""}`} title=${said}>
-    <span>${brake.holding ? "Brake holds" : off ? "Brake off" : "Brake"}</span>
-    <span class="meter" role="img" aria-label=${said}><i style=${{ width: `${100 * used}%` }}></i></span>
-    <b>${count(brake.fenced)}<span class="quiet"> / ${count(off ? brake.active : limit)}</span></b>
-  </div>`;
 }
 
 /** @param {{tasks: import("../records.js").TaskHealth[]}} props */

@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, money, percent, plural } from "../format.js";
-import { ENFORCED, FENCED } from "../fleet.js";
+import { ENFORCED, FENCED, SHARED } from "../fleet.js";
 import { html } from "../html.js";
 import { Badge, FenceNote, Severity } from "../parts/badge.js";
 import { Empty } from "../parts/empty.js";
@@ -44,13 +44,13 @@ function matching({ text, type, model, provider, states }) {
 /** @param {number[]} places @param {Order} order */
 function sorted(places, order) {
   const rank = fleet.states.map((state) => URGENCY.indexOf(state));
-  const { state, evidence, severity, cost, ids } = fleet;
+  const { state, evidence, severity, flags, cost, ids } = fleet;
   /** @type {Record<Order, (i: number) => number>} */
   const keys = {
     state: (i) => -1e6 * (rank[state[i] ?? 0] ?? 0) + 1e3 * (severity[i] ?? 0) + (evidence[i] ?? 0),
     evidence: (i) => evidence[i] ?? 0,
     severity: (i) => severity[i] ?? 0,
-    cost: (i) => cost[i] ?? 0,
+    cost: (i) => (isStopped(flags[i] ?? 0) ? -1 : cost[i] ?? 0),
     name: () => 0,
   };
   const key = keys[order];
@@ -145,24 +145,35 @@ function Row({ place, index, height, tab }) {
   const flags = fleet.flags[place] ?? 0;
   const evidence = fleet.evidence[place] ?? 0;
   const severity = (fleet.severity[place] ?? 0) / 10;
-  const cost = fleet.cost[place] ?? -1;
   const id = /** @type {string} */ (fleet.ids[place]);
   return html`<div role="row" class=${`agent-row state-${state}`} aria-rowindex=${index + 2} style=${{ transform: `translateY(${index * height}px)` }}
       onClick=${(/** @type {MouseEvent} */ event) => !(event.target instanceof HTMLAnchorElement) && go("agents", id)}>
     <div role="cell" class="c-name"><a href=${href("agents", id)} tabindex=${tab ? 0 : -1} title=${id}>${id}</a></div>
-    <div role="cell" class="c-state"><${Badge} state=${state} /><${FenceNote} fenced=${Boolean(flags & FENCED && !(flags & ENFORCED))} enforced=${false} /></div>
-    <div role="cell" class="c-evidence"><${Evidence} value=${evidence} /></div>
+    <div role="cell" class="c-state"><${Badge} state=${state} /><${FenceNote} fenced=${Boolean(flags & FENCED && !(flags & ENFORCED))} enforced=${false} />${state === "healthy" && evidence >= 60 && flags & SHARED ? html`<span class="fence-note" title="A fleet incident names it and explains what it shows: it has no case of its own."><${Icon} name="together" />shared</span>` : null}</div>
+    <div role="cell" class="c-evidence"><${Evidence} value=${evidence} shared=${Boolean(flags & SHARED)} /></div>
     <div role="cell" class="c-severity">${severity > 0 ? html`<${Severity} value=${severity} />` : html`<span class="quiet">–</span>`}</div>
-    <div role="cell" class="c-cost">${cost < 0 ? html`<span class="quiet">–</span>` : html`${money(cost)}<span class="quiet"> /h</span>`}</div>
+    <div role="cell" class="c-cost"><${Cost} usd=${fleet.cost[place] ?? -1} stopped=${isStopped(flags)} /></div>
     <div role="cell" class="c-type">${fleet.types[place] || html`<span class="quiet">–</span>`}</div>
     <div role="cell" class="c-model">${fleet.models[place] || html`<span class="quiet">–</span>`}</div>
     <div role="cell" class="c-provider">${fleet.providers[place] || html`<span class="quiet">–</span>`}</div>
   </div>`;
 }
 
-/** @param {{value: number}} props percent of what quarantines */
-function Evidence({ value }) {
-  const tone = value >= 100 ? "high" : value >= 60 ? "middle" : "low";
+/** Whether it spends nothing: its fence is in force. @param {number} flags */
+function isStopped(flags) {
+  return Boolean(flags & FENCED && flags & ENFORCED);
+}
+
+/** @param {{usd: number, stopped: boolean}} props USD an hour over its last steps, -1 where unknown */
+function Cost({ usd, stopped }) {
+  if (usd < 0) return html`<span class="quiet">–</span>`;
+  if (stopped) return html`<span class="quiet" title="Its calls are refused; this is what it spent before.">was ${money(usd)}</span>`;
+  return html`${money(usd)}<span class="quiet"> /h</span>`;
+}
+
+/** @param {{value: number, shared: boolean}} props percent of what quarantines; `shared` explains it */
+function Evidence({ value, shared }) {
+  const tone = shared ? "shared" : value >= 100 ? "high" : value >= 60 ? "middle" : "low";
   return html`<span class=${`evidence ${tone}`} title=${`${percent(value / 100)} of the evidence that quarantines it`}>
     <i><i style=${{ width: `${Math.min(value, 100)}%` }}></i></i><b>${value > 200 ? ">200 %" : `${value} %`}</b></span>`;
 }

@@ -202,7 +202,7 @@ function Abilities({ detail }) {
 /** @param {{tried: import("../records.js").Healing[]}} props */
 function Memory({ tried }) {
   return html`<section class="panel"><header><h2>What was tried on it</h2></header><div class="panel-body">
-    ${tried.length === 0 ? html`<p class="quiet">Nothing yet.</p>` : html`<ul class="tries">${tried.slice(0, 12).map((one) => html`<li key=${one.key}><p><b>${sentence(words(one.action))}</b> against ${words(one.cause)}
+    ${tried.length === 0 ? html`<p class="quiet">Nothing yet.</p>` : html`<ul class="tries">${tried.slice(0, 12).map((one) => html`<li key=${one.key}><p><b>${sentence(words(one.action))}</b> against ${causeName(one.cause).toLowerCase()}
       <span class="quiet"> · <${Ago} at=${one.ordered_at} /> · <a href=${href("incidents", one.incident_id)}>${one.incident_id}</a></span></p><${Attempt} attempt=${one} /></li>`)}</ul>`}</div></section>`;
 }
 

@@ -68,7 +68,7 @@ function Board({ score }) {
     ["Resolved", `${summary.resolved}`, `${summary.resolved_while_sick} of them while still sick`],
     ["Right diagnosis", summary.right_diagnosis === null ? "–" : percent(summary.right_diagnosis), "of those contained"],
     ["False quarantines", String(summary.false_quarantines), `${plural(summary.false_suspicions, "false suspicion")}`],
-    ["Availability", summary.availability === null ? "–" : percent(summary.availability), "steps let through, of those tried"],
+    ["Availability", summary.availability === null ? "–" : percent(summary.availability, 1), "steps let through, of those tried"],
   ];
   const rows = score.injections.toReversed();
   return html`<dl class="cards" aria-label="Score">${cards.map(([label, value, what]) => html`<div key=${label} class="card"><dt>${label}</dt><dd><b>${value}</b><span>${what}</span></dd></div>`)}</dl>

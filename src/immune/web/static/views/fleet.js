@@ -6,11 +6,14 @@ import { html } from "../html.js";
 import { Empty } from "../parts/empty.js";
 import { Icon } from "../parts/icon.js";
 import { go } from "../route.js";
+import { heldBy } from "../shell/panic.js";
 import { cases, fleet, fleetChanges, now as serverNow, status, tally, waiting } from "../state.js";
 import { useStore } from "../store.js";
 import { STATES, URGENCY } from "../words.js";
 import { AgentTable } from "./agent-table.js";
 import { FleetMap } from "./fleet-map.js";
+
+/** @typedef {import("../records.js").Lockdown} Lockdown */
 
 const MAP_FROM = 40;
 
@@ -51,11 +54,11 @@ function Verdict({ counts }) {
   let title = fleet.size ? `All ${plural(fleet.size, "agent")} are well` : "Waiting for the first agent";
   /** @type {string[]} */
   const more = [];
-  const held = Math.max(0, ...(now?.lockdowns ?? []).map((one) => one.agents));
+  const held = (now?.lockdowns ?? []).reduce((/** @type {Lockdown | null} */ most, one) => (most && most.agents >= one.agents ? most : one), null);
   const silent = now && now.silent_since !== null ? serverNow() - now.silent_since : 0;
   if (held) {
     tone = "ask";
-    title = `Everything is fenced: ${plural(held, "agent")} held by ${now?.lockdowns[0]?.by}`;
+    title = heldBy(held);
     if (needed.length) more.push(`${plural(needed.length, "case waits", "cases wait")} for you`);
   } else if (asked.length) {
     tone = "ask";
@@ -90,7 +93,7 @@ function Verdict({ counts }) {
   }
   if (silent && tone !== "watch") more.push(`no vital for ${about(silent)}`);
   if (asked.length && busy) more.push(`${plural(busy, "other is", "others are")} being healed`);
-  if (fenced) more.push(`${fenced} of ${count(fleet.size)} fenced`);
+  if (fenced && !held) more.push(`${count(fenced)} of ${count(fleet.size)} fenced`);
   return html`<section class=${`verdict tone-${tone}`} aria-label="Verdict">
     <${Icon} name=${held ? "lock" : tone === "ask" ? "awaiting_approval" : tone === "watch" ? "suspected" : tone === "busy" ? "healing" : "healthy"} />
     <div><p class="verdict-title">${title}</p>${more.length > 0 && html`<p class="quiet">${more.join(" · ")}</p>`}</div>
@@ -133,7 +136,7 @@ function Share({ counts, chosen, toggle }) {
         return html`<button type="button" key=${state} class=${`chip tone-${STATES[state]?.tone}`} aria-pressed=${chosen.has(state)}
           title=${STATES[state]?.means} onClick=${() => toggle(state)}><${Icon} name=${state} />${STATES[state]?.label}<b>${count(n)}</b></button>`;
       })}
-      <span class="share-note">${percent(fenced / total)} fenced${brake && (brake.share >= 1 ? "; the brake is off" : `; the system stops at ${percent(brake.share)} of the active`)}</span>
+      <span class="share-note">${percent(fenced / total)} fenced${brake && (brake.share >= 1 ? "; the brake is off" : brake.holding ? "; the brake holds" : `; the system may fence ${count(brake.room)} more`)}</span>
     </div>
   </section>`;
 }

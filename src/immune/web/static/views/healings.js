@@ -48,7 +48,7 @@ function Matrix({ cells }) {
         const cell = cells.find((one) => one.cause === cause && one.action === action);
         if (!cell?.tried) return html`<td key=${action} class="none"><span class="sr">never tried</span></td>`;
         const share = cell.cured / cell.tried;
-        return html`<td key=${action} title=${`${sentence(words(action))} against ${words(cause)}: ${plural(cell.tried, "attempt")}, ${count(cell.cured)} cured`}>
-          <b>${cell.cured}</b><span class="quiet"> of ${cell.tried}</span><i aria-hidden="true"><i style=${{ width: `${100 * share}%` }}></i></i><span class="quiet">${percent(share)}</span></td>`;
+        return html`<td key=${action} data-label=${sentence(words(action))} title=${`${sentence(words(action))} against ${causeName(cause).toLowerCase()}: ${plural(cell.tried, "attempt")}, ${count(cell.cured)} cured`}>
+          <span><b>${count(cell.cured)}</b><span class="quiet"> of ${count(cell.tried)}</span></span><i aria-hidden="true"><i style=${{ width: `${100 * share}%` }}></i></i><span class="quiet">${percent(share)}</span></td>`;
       })}</tr>`)}</tbody></table></div>`}</section>`;
 }

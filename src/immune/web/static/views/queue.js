@@ -20,7 +20,7 @@ import { Case, useVersion } from "./incident.js";
 /** @typedef {import("../records.js").Case} Waiting */
 
 const GROUPS = [
-  { state: "awaiting_approval", title: "Needs approval" },
+  { state: "awaiting_approval", title: "Awaiting approval" },
   { state: "exhausted", title: "Exhausted: name an action, or release" },
   { state: "rejected", title: "Rejected: fenced until you heal or release" },
 ];
