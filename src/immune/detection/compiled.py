@@ -116,6 +116,7 @@ Constants = cython.struct(
     pair_weight=cython.float,
     bet=cython.float,
     ceilings=cython.float[5],
+    least_means=cython.float[5],
     weights=cython.float[8][5],
     gate_weights=cython.float[8][5],
     rare_odds=cython.float[4],
@@ -234,6 +235,7 @@ class Stepper:
             "var_floor": laws.var_floor.tolist(),
             "widest": np.where(IS_RARE, 1e30, statistic.ar_clip).tolist(),
             "ceilings": laws.ceilings.tolist(),
+            "least_means": laws.least_means.tolist(),
             "weights": weights.tolist(),
             "gate_weights": gate_weights.tolist(),
             "bent": stepping.BENT,
@@ -446,7 +448,8 @@ def _growth(c: ConstantsAt, limits: LimitsAt, s: StreamAt, m: SampleAt) -> cytho
         for j in range(8):
             bet: cython.float = _least(m.bets[k][j], c.ceilings[k])
             m.bets[k][j] = bet
-            m.growth[k][j] = bet * (s.ng[j] + 1) / (s.g[k][j] + bet) * spared[k][j]
+            past: cython.float = (s.g[k][j] + bet) / (s.ng[j] + 1)
+            m.growth[k][j] = bet / _most(past, c.least_means[k]) * spared[k][j]
     m.slow = m.growth[PAIRED_BET][LATENCY]
     for k in range(5):
         for j in range(8):

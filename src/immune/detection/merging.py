@@ -54,6 +54,10 @@ class Pairs:
         self._block[self._rows, :, self._lanes] = self._state
 
 
+SMALL_BETS = 2
+"""Bets that win so little a step that chance in their past matters."""
+
+
 class Laws:
     """What the parameters say of each metric and each bet; arrays of eight and of five."""
 
@@ -70,6 +74,10 @@ class Laws:
         """Where each bet is cut off."""
         self.means: Float32 = np.array(means, np.float32)
         """What each bet wins on average while nothing has changed and the law is normal."""
+        small = np.arange(len(means)) < SMALL_BETS
+        self.least_means: Float32 = np.where(small, self.means, 0).astype(np.float32)
+        """What a bet's own past counts for at least: two per cent too little of a small bet, which
+        a lucky youth leaves behind, would in some hundred steps accuse a healthy agent."""
 
 
 class Merging:

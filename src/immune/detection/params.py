@@ -67,9 +67,9 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     """Standard deviations of slack, at least: what no learned mean is ever sure of."""
     kappa_young: float = 1.6
     """κ is at least kappa_young/√n + kappa_first/n: 1.6 standard errors of the learned mean, and of
-    a young one's more, 2.6 after 60 samples. With 1.8 throughout, one in 300 is far enough off to
+    a young one's more, 3.1 after 60 samples. With 1.8 throughout, one in 300 is far enough off to
     accuse its own agent, and what accuses is not learned from (measured)."""
-    kappa_first: float = 8.0
+    kappa_first: float = 12.0
     """See `kappa_young`."""
     drift: float = 0.035
     """And at least this many log units: what a daily cycle from 1/1.5 to 1.5 moves within the

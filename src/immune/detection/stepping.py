@@ -172,6 +172,7 @@ class Stepper:
         self._merging = Merging(statistic, learning)
         self._delta = np.abs(np.array(statistic.bets, np.float32))[:, None, None]
         self._ceilings = self._laws.ceilings[:, None, None]
+        self._least = self._laws.least_means[:, None, None]
         self._weight = lanes_of(statistic.weights, statistic.rare_weights)[:, None, :]
         self._gate_weight = lanes_of(statistic.gate_weights, statistic.rare_weights)[:, None, :]
         self._pool = Pool(statistic)
@@ -283,7 +284,8 @@ class Stepper:
             np.multiply(bets[k - 1], bets[k - 1], out=bets[k])
         np.divide(1, bets[2], out=bets[4])
         np.minimum(bets, self._ceilings, out=bets)
-        growth = bets * (state[AT["ng"]] + 1) / (state[_G] + bets)
+        past = (state[_G] + bets) / (state[AT["ng"]] + 1)
+        growth = bets / np.maximum(past, self._least)
         growth *= np.exp(-self._delta * state[AT["slack"]])
         slow = growth[PAIRED_BET, :, _LATENCY, None].copy()
         np.minimum(growth, limits.cap, out=growth)
