@@ -104,10 +104,20 @@ def test_slower_than_the_outage_is_slow_by_itself() -> None:
     assert affected(own_part([OUTAGE], slow, PARAMS)) == {"latency_ms", "cost_usd"}
 
 
-def test_what_is_all_explained_is_left_as_it_is() -> None:
+def test_what_is_all_explained_keeps_its_effects_and_fences_nobody() -> None:
     """A finding without any affected metric would say nothing to anybody."""
-    explained_away = single(latency_ms=5.0)
-    assert own_part([OUTAGE], explained_away, PARAMS) is explained_away
+    left = own_part([OUTAGE], single(latency_ms=5.0), PARAMS)
+    assert affected(left) == {"latency_ms"}
+    assert left.tier is Tier.SUSPICION
+
+
+@pytest.mark.parametrize(("nats", "tier"), [(6.0, Tier.SUSPICION), (30.0, Tier.QUARANTINE)])
+def test_what_is_left_must_reach_the_tier_by_itself(nats: float, tier: Tier) -> None:
+    """An outage's evidence fences nobody for a metric that only chance has moved."""
+    dear = single(latency_ms=5.0, cost_usd=6.0)
+    effects = tuple(msgspec.structs.replace(effect, evidence=nats) for effect in dear.effects)
+    dear = msgspec.structs.replace(dear, effects=effects, threshold=18.3)
+    assert own_part([OUTAGE], dear, PARAMS).tier is tier
 
 
 def test_a_loop_inside_an_outage_is_judged_by_its_calls_alone() -> None:

@@ -27,7 +27,7 @@ from immune.detection.change import (
     change_of,
     recent_of,
 )
-from immune.detection.findings import Finding, Source
+from immune.detection.findings import Finding, Source, Tier
 from immune.detection.rule_params import FleetParams
 from immune.vitals import Metric
 
@@ -148,7 +148,8 @@ def explained(cases: Sequence[Case], single: Finding, params: FleetParams) -> bo
 def own_part(cases: Sequence[Case], single: Finding, params: FleetParams) -> Finding:
     """Return a finding without the effects that these open findings explain.
 
-    As it is, where nothing else is left of it.
+    Where what is left does not make the evidence of a quarantine by itself, it is a suspicion. With
+    all its effects, where nothing is left of them.
     """
     if not cases:
         return single
@@ -163,7 +164,8 @@ def own_part(cases: Sequence[Case], single: Finding, params: FleetParams) -> Fin
         else effect
         for effect in single.effects
     )
-    ruled = single.source in (Source.HARD_LIMIT, Source.REPETITION)
-    if not ruled and not any(effect.affected for effect in effects):
-        return single
-    return msgspec.structs.replace(single, effects=effects)
+    if single.source in (Source.HARD_LIMIT, Source.REPETITION):
+        return msgspec.structs.replace(single, effects=effects)
+    left = [effect.evidence for effect in effects if effect.affected]
+    tier = single.tier if left and sum(left) >= single.threshold else Tier.SUSPICION
+    return msgspec.structs.replace(single, tier=tier, effects=effects if left else single.effects)
