@@ -80,6 +80,10 @@ class PeerPriors:
         prior[1, enough] = np.minimum(spread / np.maximum(tau, 1e-9), most)
         prior[2, enough] = spread
         prior[3, enough] = p.prior_spread
+        # who changed while it was learned hangs together beyond all others
+        own = sxy / np.maximum(sxx, 1)
+        odd = np.abs(own - np.nanmedian(own, axis=0)) > np.maximum(_ODD / np.sqrt(sxx + 1), 0.4)
+        sxy, sxx = (np.where(odd, np.nan, x) for x in (sxy, sxx))
         shrink = self._ar_shrink
         products = np.nansum(sxy, axis=0) + shrink * fallback[4, enough]
         prior[4, enough] = np.clip(products / (np.nansum(sxx, axis=0) + shrink), 0, 1)
