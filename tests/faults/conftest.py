@@ -29,7 +29,7 @@ __all__ = ["postgresql"]
 
 LIMIT_USD = 50.0
 QUEUE_ROWS = 40
-ANSWER_S = 0.3
+ANSWER_S = 1.0
 """How long a store may take here: what is tested is what follows, not how long it takes."""
 
 

@@ -193,7 +193,7 @@ async def test_a_commit_without_an_answer_is_asked_about(
 ) -> None:
     """The server hangs between COMMIT and its answer: the unit ends as what really happened, and
     whoever came after it is told at once."""
-    store = SqlStore(postgresql.database("doubt"), "run-a", answer_s=0.3)
+    store = SqlStore(postgresql.database("doubt"), "run-a", answer_s=1.0)
     await store.open()
     flush = Group.flush
 

@@ -10,6 +10,8 @@ import pytest
 
 from immune.errors import Fatal
 from immune.stores import migrate
+from immune.stores.sql import SqlStore
+from immune.testing.postgresql import Postgresql
 from tests.stores.installation import fill, image, opened
 
 RELEASED = Path(__file__).parents[1] / "data" / "stores"
@@ -110,3 +112,19 @@ async def test_an_upgrade_that_fails_changes_nothing(
                 pass
     async with opened(url) as store:
         assert await image(store) == before
+
+
+@pytest.mark.server
+async def test_an_upgrade_may_take_longer_than_an_answer(
+    postgresql: Postgresql, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A large table on a server takes its time to change; no deadline breaks it off."""
+    url = postgresql.database("large")
+    async with opened(url, "run-a") as store:
+        await fill(store)
+        before = await image(store)
+    next_release(monkeypatch, tmp_path / "next", more='op.execute("SELECT pg_sleep(1.5)")')
+    store = SqlStore(url, answer_s=1.0)
+    await store.open()
+    assert await image(store) == before
+    await store.close()

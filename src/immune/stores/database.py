@@ -62,6 +62,12 @@ def store_down() -> Generator[None]:
         raise StoreDown(f"the workflow store's connection broke: {error}") from error
 
 
+class Run(Protocol):
+    """Runs one piece of work after the other on one connection, within one transaction."""
+
+    def __call__(self, work: Work[T]) -> Awaitable[T]: ...
+
+
 class Database(Protocol):
     """What a workflow store is kept in."""
 
@@ -95,11 +101,11 @@ class Database(Protocol):
         Raises CommitInDoubt where it isn't known which; the next `write` finds that settled.
         """
 
+    def transaction(self) -> AbstractAsyncContextManager[Run]:
+        """Write in several steps, all of them or none; nobody else may write meanwhile.
 
-class Run(Protocol):
-    """Runs one piece of work after the other on one connection, within one transaction."""
-
-    def __call__(self, work: Work[T]) -> Awaitable[T]: ...
+        A step may take as long as it takes, such as a change of schema on a large table.
+        """
 
 
 class Outlasting(Database, Protocol):
@@ -109,10 +115,7 @@ class Outlasting(Database, Protocol):
         """Open it for reading alone, whoever holds it."""
 
     def snapshot(self) -> AbstractAsyncContextManager[Run]:
-        """Read in several steps, as of one moment."""
-
-    def transaction(self) -> AbstractAsyncContextManager[Run]:
-        """Write in several steps, all of them or none; nobody else may write meanwhile."""
+        """Read in several steps, as of one moment, however long they take."""
 
 
 class MemoryDatabase:
@@ -139,6 +142,15 @@ class MemoryDatabase:
     async def write(self, work: Work[T]) -> T:
         with store_down(), self._engine.begin() as connection:
             return work(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Run]:
+        with store_down(), self._engine.begin() as connection:
+
+            async def run(work: Work[T]) -> T:
+                return work(connection)
+
+            yield run
 
 
 class FileDatabase:

@@ -110,7 +110,7 @@ class ServerDatabase:
             assert self._reading is not None
             async with self._reading.connect() as connection:
                 await connection.execution_options(isolation_level="REPEATABLE READ")
-                yield partial(self._step, connection)
+                yield partial(_step, connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Run]:
@@ -118,11 +118,7 @@ class ServerDatabase:
             with store_down():
                 session = await self._leased()
                 async with session.begin():
-                    yield partial(self._step, session)
-
-    async def _step(self, connection: AsyncConnection, work: Work[T]) -> T:
-        async with self._answering(connection):
-            return await connection.run_sync(work)
+                    yield partial(_step, session)
 
     @asynccontextmanager
     async def _answering(self, connection: AsyncConnection) -> AsyncIterator[None]:
@@ -175,6 +171,10 @@ class ServerDatabase:
             return
         async with self._answering(session):
             await session.close()
+
+
+async def _step(connection: AsyncConnection, work: Work[T]) -> T:
+    return await connection.run_sync(work)
 
 
 async def _commit(session: AsyncConnection, commit: Any) -> None:

@@ -68,7 +68,8 @@ async def bring_up(database: Database) -> None:
         return
     if database.path is not None and revision is not None:
         await asyncio.to_thread(back_up, database.path, revision)
-    await database.write(upgrade)
+    async with database.transaction() as run:
+        await run(upgrade)
 
 
 def upgrade(connection: sa.Connection) -> None:
