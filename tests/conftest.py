@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 NEEDS = ("server", "browser", "compiled")
 """Markers of tests that need what may be absent: a server, a browser, a C compiler."""
+
+# a test measures no time: what is slow on a busy machine is not wrong
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -36,7 +36,7 @@ def feed(made: Kernel, values: Float32, stream: int = 0) -> Float32:
     return made.step(rows, values, np.full(len(values), NATS))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 1000),
     cuts=st.lists(st.integers(1, 119), max_size=6),
@@ -209,7 +209,7 @@ def test_a_change_for_the_better_is_no_evidence(kernel: MakeKernel) -> None:
     assert abs(made.block[0, AT["centre"], Metric.LATENCY_MS] - before) < 0.3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     values=st.lists(
         st.lists(

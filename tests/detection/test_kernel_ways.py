@@ -96,7 +96,7 @@ def test_a_long_life_is_the_same_both_ways() -> None:
     assert fenced > 100
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(data=st.data())
 def test_whatever_comes_the_ways_agree(data: st.DataObject) -> None:
     """Zeros, gaps, huge values, any mixture of three agents and any threshold."""

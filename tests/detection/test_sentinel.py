@@ -446,7 +446,7 @@ def test_an_episode_is_over_when_evidence_stays_low() -> None:
     assert not episode.is_over(level(6.0), params)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=120))
 def test_tiers_only_rise_within_an_episode(evidence: list[float]) -> None:
     """Whatever the evidence does, at most one word each for suspicion and quarantine."""

@@ -245,7 +245,7 @@ def test_tools_are_bounded() -> None:
     assert story.book.save(story.code()).count(b"tool") == 64
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(

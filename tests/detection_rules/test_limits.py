@@ -136,7 +136,7 @@ def test_a_limit_of_nothing_is_refused() -> None:
         Limits(step_cost_usd=0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -177,7 +177,7 @@ def test_thousands_of_healthy_calls_raise_nothing(seed: int) -> None:
     assert [h for part in cut(vitals, rng) for h in rule.observe(batch(names, part))] == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 4), st.integers(0, 40), st.sampled_from([0.0, 0.3, 1.0]))
 def test_a_loop_within_healthy_work_is_told_within_ten_repeats(
     cycle: int, before: int, idle_s: float
@@ -269,7 +269,7 @@ steps_of_calls = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps_of_calls, st.integers(0, 2**32 - 1))
 def test_any_batching_gives_the_same_hits(
     story: list[tuple[str, list[ToolCall], float]], seed: int
@@ -287,7 +287,7 @@ def test_any_batching_gives_the_same_hits(
     assert sorted(at_once, key=lambda hit: hit.at) == sorted(in_parts, key=lambda hit: hit.at)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(tool_calls, max_size=64))
 def test_a_single_loop_is_found_as_if_counted_by_hand(calls: list[ToolCall]) -> None:
     """A step hits if and only if some cycle of at most four calls came ten times in a row."""

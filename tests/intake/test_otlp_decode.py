@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
@@ -191,7 +191,6 @@ VALUES = (
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a busy machine
 @given(st.dictionaries(st.sampled_from(sorted(KEPT)), VALUES, max_size=8))
 def test_compiled_or_not_the_facts_are_the_same(wanted: dict[str, object]) -> None:
     """Whoever could not compile gets no other vitals, and nothing that is sent breaks either."""

@@ -99,7 +99,7 @@ def test_protobuf_says_the_same_as_json(name: str) -> None:
         assert decoded.spans == spans
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_spans_in_any_order_and_any_requests_give_the_same_vitals(data: st.DataObject) -> None:
     """Batches overtake one another and children end before parents; nothing depends on it."""

@@ -58,7 +58,7 @@ def packed(batch: list[Vital], names: Names) -> Block:
 
 
 @given(st.lists(vitals, min_size=1, max_size=4), st.integers(1, 20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sorting_by_agent_keeps_every_vital(batches: list[list[Vital]], rows: int) -> None:
     """Each agent's block holds its vitals in order of time, as they were, whatever the parts."""
     names = Names()

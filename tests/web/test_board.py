@@ -131,7 +131,7 @@ SECOND = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(SECOND, min_size=1, max_size=25))
 def test_whoever_comes_at_any_time_sees_the_same(seconds: list[dict[str, Any]]) -> None:
     """However small the allowance, and whenever the board was taken."""

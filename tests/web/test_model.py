@@ -372,9 +372,8 @@ TestHttpApi = HttpApi.TestCase
 TestHttpApi.settings = settings(
     max_examples=int(ASKED_FOR or 25),
     stateful_step_count=30,
-    deadline=None,
     derandomize=ASKED_FOR is None,
     database=None,
     phases=[Phase.generate],  # shrinking takes minutes, and thirty steps can be read
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    suppress_health_check=[HealthCheck.filter_too_much],
 )

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from immune.errors import IllegalEvent, Refused, StaleVersion
 from immune.incidents.incident import Incident, Subject
+from immune.incidents.register import Register
 from immune.stores import schema as s
 from immune.stores.unit import Row, SqlUnit, Statements, body, number_of
 
@@ -31,23 +32,27 @@ class Group:
 
     def flush(self, connection: sa.Connection) -> None:
         """Write all of it, within the connection's transaction."""
-        known = _Known(connection, self._run_id, self._units)
-        self.refusals = [known.refusal(unit) for unit in self._units]
+        register = _register(connection, self._run_id, self._units)
+        self.refusals = [_refusal(register, unit) for unit in self._units]
+        taken = [
+            u for u, refused in zip(self._units, self.refusals, strict=True) if refused is None
+        ]
+        saved = [pair for unit in taken for pair in unit.incidents]
+        first_written = {incident.id for incident, expected in saved if expected == 0}
         new, old = [], []
-        for incident in known.written.values():
+        for incident in {incident.id: incident for incident, _ in saved}.values():
             row = _row(incident)
-            if incident.id in known.stored:
-                old.append({**row, "of_run": self._run_id, "of_id": incident.id})
-            else:
+            if incident.id in first_written:
                 new.append({**row, "run_id": self._run_id, "id": incident.id})
+            else:
+                old.append({**row, "of_run": self._run_id, "of_id": incident.id})
         work: dict[sa.Insert | sa.Update, list[Row]] = {}
         # what is closed here makes room for what is opened
         work[self._statements.incident] = old
         work[self._statements.incident_new] = new
-        for unit, refused in zip(self._units, self.refusals, strict=True):
-            if refused is None:
-                for statement, rows in unit.rows.items():
-                    work.setdefault(statement, []).extend(rows)
+        for unit in taken:
+            for statement, rows in unit.rows.items():
+                work.setdefault(statement, []).extend(rows)
         for statement, rows in work.items():
             if rows:
                 connection.execute(statement, rows)
@@ -73,58 +78,35 @@ class Group:
         return bool(connection.scalar(sa.select(table.c.body).where(*where)) == row["body"])
 
 
-class _Known:
-    """What is stored about the incidents of a group, as its units leave it one after the other."""
-
-    def __init__(self, connection: sa.Connection, run_id: str, units: Sequence[SqlUnit]) -> None:
-        self.stored: dict[str, int] = {}
-        """Version of each incident that is in the database."""
-        self.written: dict[str, Incident] = {}
-        """What is to be written of each incident."""
-        self._open: dict[Subject, str | None] = {}
-        """The open incident about each subject."""
-        incidents = [incident for unit in units for incident, _ in unit.incidents]
-        if not incidents:
-            return
-        i = s.incidents
-        rows = connection.execute(
-            sa.select(i.c.id, i.c.version).where(
-                i.c.run_id == run_id, i.c.id.in_(_padded({incident.id for incident in incidents}))
-            )
+def _register(connection: sa.Connection, run_id: str, units: Sequence[SqlUnit]) -> Register:
+    """What is stored about the incidents of a group."""
+    incidents = [incident for unit in units for incident, _ in unit.incidents]
+    if not incidents:
+        return Register({}, {})
+    i = s.incidents
+    rows = connection.execute(
+        sa.select(i.c.id, i.c.version).where(
+            i.c.run_id == run_id, i.c.id.in_(_padded({incident.id for incident in incidents}))
         )
-        self.stored = {row.id: row.version for row in rows}
-        rows = connection.execute(
-            sa.select(i.c.id, i.c.subject_kind, i.c.subject_name).where(
-                i.c.run_id == run_id,
-                i.c.subject_kind.in_({incident.subject.kind for incident in incidents}),
-                i.c.subject_name.in_(_padded({incident.subject.name for incident in incidents})),
-                i.c.is_open.is_(sa.true()),
-            )
+    )
+    versions = {row.id: row.version for row in rows}
+    rows = connection.execute(
+        sa.select(i.c.id, i.c.subject_kind, i.c.subject_name).where(
+            i.c.run_id == run_id,
+            i.c.subject_kind.in_({incident.subject.kind for incident in incidents}),
+            i.c.subject_name.in_(_padded({incident.subject.name for incident in incidents})),
+            i.c.is_open.is_(sa.true()),
         )
-        self._open = {Subject(row.subject_kind, row.subject_name): row.id for row in rows}
+    )
+    return Register(versions, {Subject(row.subject_kind, row.subject_name): row.id for row in rows})
 
-    def refusal(self, unit: SqlUnit) -> Refused | None:
-        """What `unit` is refused for; otherwise it is taken for written."""
-        written: dict[str, Incident] = {}
-        opened: dict[Subject, str | None] = {}
-        for incident, expected in unit.incidents:
-            before = written.get(incident.id) or self.written.get(incident.id)
-            actual = self.stored.get(incident.id, 0) if before is None else before.version
-            if actual != expected:
-                return StaleVersion(incident.id, expected, actual)
-            subject = incident.subject
-            other = opened.get(subject, self._open.get(subject))
-            if incident.is_open and other not in (None, incident.id):
-                return IllegalEvent(
-                    f"{subject.kind} {subject.name} has an open incident already ({other}): "
-                    "add to that one"
-                )
-            written[incident.id] = incident
-            if incident.is_open or other == incident.id:
-                opened[subject] = incident.id if incident.is_open else None
-        self.written |= written
-        self._open |= opened
-        return None
+
+def _refusal(register: Register, unit: SqlUnit) -> Refused | None:
+    try:
+        register.enter(unit.incidents)
+    except (StaleVersion, IllegalEvent) as refused:
+        return refused
+    return None
 
 
 def _padded(names: set[str]) -> list[str]:

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
-from immune.errors import IllegalEvent, StaleVersion
 from immune.healing.actions import Healing, Treatment, TreatmentState
 from immune.incidents.effects import AnyEffect
 from immune.incidents.events import AnyEvent
-from immune.incidents.incident import Incident, Subject
+from immune.incidents.incident import Incident
+from immune.incidents.register import Register
 from immune.ports import AgentRow, BaselineRow, IncidentEvent, OutboxRow, Unit
 from immune.quarantine import Fence
 from immune.vitals import Kind
@@ -36,7 +36,7 @@ class MemoryWorkflow:
         self._unit_lock = asyncio.Lock()
         self._unit_holder: asyncio.Task[Any] | None = None
         self._incidents: dict[str, Incident] = {}
-        self._open: dict[Subject, str] = {}
+        self._register = Register({}, {})
         self._events: list[IncidentEvent] = []
         self._fences: dict[str, Fence] = {}
         self._treatments: dict[str, Treatment] = {}
@@ -84,7 +84,7 @@ class MemoryWorkflow:
         limit: int | None = None,
     ) -> list[Incident]:
         if open_only:
-            pool = [self._incidents[incident_id] for incident_id in self._open.values()]
+            pool = [self._incidents[incident_id] for incident_id in self._register.open_cases]
         else:
             pool = list(self._incidents.values())
         found = [
@@ -220,29 +220,8 @@ class _MemoryUnit:
 
     def commit(self) -> None:
         store = self._store
-        incidents = dict[str, Incident]()
-        taken = dict[Subject, str | None]()
-        for incident, expected in self._saved:
-            known = incidents.get(incident.id) or store._incidents.get(incident.id)
-            actual = 0 if known is None else known.version
-            if actual != expected:
-                raise StaleVersion(incident.id, expected, actual)
-            subject = incident.subject
-            other = taken.get(subject, store._open.get(subject))
-            if incident.is_open and other not in (None, incident.id):
-                raise IllegalEvent(
-                    f"{subject.kind} {subject.name} has an open incident already ({other}): "
-                    "add to that one"
-                )
-            incidents[incident.id] = incident
-            if incident.is_open or other == incident.id:
-                taken[subject] = incident.id if incident.is_open else None
-        store._incidents.update(incidents)
-        for subject, incident_id in taken.items():
-            if incident_id is None:
-                store._open.pop(subject, None)
-            else:
-                store._open[subject] = incident_id
+        store._register.enter(self._saved)
+        store._incidents.update((incident.id, incident) for incident, _ in self._saved)
         store._events.extend(self._events)
         for change in self._changes:
             change()
