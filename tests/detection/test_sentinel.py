@@ -226,7 +226,7 @@ def test_thresholds_follow_the_budgets() -> None:
     """ln of the steps that the budget allows between two false alarms, the stricter budget."""
     steps = np.array([86_400.0, 8_640.0, 10.0], np.float32)
     suspicion, quarantine = thresholds(Budgets(), steps, 15)
-    np.testing.assert_allclose(suspicion, [np.log(86_400), np.log(8_640), 7.0], rtol=1e-5)
+    np.testing.assert_allclose(suspicion, [np.log(30 * 86_400), np.log(30 * 8_640), 7.0], rtol=1e-5)
     np.testing.assert_allclose(quarantine, np.log([8.64e7, 8.64e6, 1e4]), rtol=1e-5)
     big = thresholds(Budgets(), steps, 100_000)[1]
     np.testing.assert_allclose(big, np.log(3.5 * 100_000 * steps), rtol=1e-5)

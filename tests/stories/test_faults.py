@@ -79,7 +79,7 @@ async def test_what_rose_and_fell_within_one_batch_leaves_no_case_behind() -> No
         for second in range(260):
             simulation.clock.advance(1.0)
             late.append(fleet.step(simulation.clock.time()))
-            if second == 5:
+            if second == 6:
                 fleet.state.renew(0)
         await stage.system.collector.accept(concat(late))
         await stage.system.orchestrator.turn()

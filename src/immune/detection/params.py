@@ -15,7 +15,7 @@ from immune.errors import InvalidInput
 class Budgets(msgspec.Struct, frozen=True, kw_only=True):
     """How many false alarms their owner can live with. They become thresholds."""
 
-    false_suspicions_per_agent_day: float = 1.0
+    false_suspicions_per_agent_day: float = 1 / 30
     """Per agent and day; a suspicion costs a look at a page and notifies nobody."""
     false_quarantines_per_1000_agent_days: float = 1.0
     """Per 1,000 agents and day; a quarantine stops somebody's work."""

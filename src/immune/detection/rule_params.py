@@ -170,7 +170,7 @@ class FleetParams(msgspec.Struct, frozen=True, kw_only=True):
     within_s: float = 60.0
     """Seconds between the first and the last of them; an outage hits all at once."""
     nats_min: float = 4.0
-    """Evidence from which an agent counts as changed here: far below a suspicion (about 11), since
+    """Evidence from which an agent counts as changed here: far below a suspicion (about 15), since
     many at once are evidence themselves and the fleet must be seen before its first quarantine."""
     certain_nats: float = 8.0
     """Evidence that healthy agents hardly reach: whoever has had it for long changed long ago,

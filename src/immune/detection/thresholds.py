@@ -26,7 +26,7 @@ def thresholds(budgets: Budgets, steps: Float32, n_agents: int) -> tuple[Float32
 
     >>> suspicion, quarantine = thresholds(Budgets(), np.array([86400.0], np.float32), 15)
     >>> round(float(suspicion[0]), 1), round(float(quarantine[0]), 1)
-    (11.4, 18.3)
+    (14.8, 18.3)
     """
     suspicion_days = 1 / budgets.false_suspicions_per_agent_day
     agent_days = 1000 / budgets.false_quarantines_per_1000_agent_days
