@@ -136,7 +136,9 @@ class OperatorDesk:
             decision.incident_id, event, expected_version=decision.version
         )
         if moved.is_fleet:
-            await system.fleetwork.released(moved, verdict)
+            thawed = await system.fleetwork.released(moved, verdict)
+            # what was accepted is stored at once: the next process would know the old normal only
+            await system.savings.keep(thawed)
         elif moved.state is State.PROBATION:
             system.sentinel.forget(moved.agent_id)
             system.probations.begin(moved)

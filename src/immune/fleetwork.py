@@ -179,14 +179,18 @@ class Fleetwork:
         moved = await self._casework.apply(incident_id, e.Subsided(at=now))
         await self.released(moved, None)
 
-    async def released(self, incident: Incident, verdict: e.Verdict | None) -> None:
-        """A fleet incident is closed: give its members' baselines back as the verdict says."""
+    async def released(self, incident: Incident, verdict: e.Verdict | None) -> list[str]:
+        """A fleet incident is closed: give its members' baselines back as the verdict says.
+
+        Returns those whose baselines learn again.
+        """
         parts = [fleet for incident_id, fleet in self._open.values() if incident_id == incident.id]
         members = {agent_id for fleet in parts for agent_id in self._watch.members_of(fleet)}
         for fleet in parts:
             del self._open[fleet.subject]
             self._watch.close(fleet)
         order = _THAW.get(verdict, "discard")
+        thawed = []
         for agent_id in sorted(members):
             case = self._casework.open_of(agent_id)
             if case is not None and verdict is e.Verdict.NEW_NORMAL:
@@ -196,6 +200,8 @@ class Fleetwork:
                 self._casework.treatments_of(agent_id)
             ):
                 self._learner.thaw(agent_id, order)
+                thawed.append(agent_id)
+        return thawed
 
     def _forget(self, agent_id: str) -> None:
         """Set a member's evidence to zero; one with a case of its own keeps it until that ends."""

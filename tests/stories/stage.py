@@ -30,9 +30,14 @@ class Stage:
         await self.system.orchestrator.start()
         return self
 
-    async def crash(self) -> None:
-        """Go on with a new system on the same stores; what was learned had just been saved."""
+    async def save(self) -> None:
+        """Save all that was learned."""
         await self.system.orchestrator.savings.save(everything=True)
+
+    async def crash(self, *, saved: bool = True) -> None:
+        """Go on with a new system on the same stores; what was learned had just been `saved`."""
+        if saved:
+            await self.save()
         await self.simulation.restart()
         self._listen()
 

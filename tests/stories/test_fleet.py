@@ -60,6 +60,24 @@ async def test_a_release_is_one_incident_and_none_after_its_acceptance() -> None
         assert stage.fenced() == frozenset()
 
 
+async def test_an_accepted_release_is_still_accepted_after_a_crash() -> None:
+    """The process dies in the second of a person's verdict; the next one knows the new normal."""
+    async with Stage(agents=30, seed=5) as stage:
+        await stage.warm_up()
+        stage.infect(stage.agents[0], "release")
+        assert await stage.play(90, lambda: bool(stage.fleet_cases()))
+        await stage.play(20)
+        (case,) = stage.fleet_cases()
+        await stage.save()
+        await stage.system.desk.release(
+            Decision(case.id, case.version), who="ann", verdict=e.Verdict.NEW_NORMAL
+        )
+        await stage.crash(saved=False)
+        told = len(stage.lines)
+        await stage.play(300)
+        assert stage.lines[told:] == []
+
+
 @pytest.mark.parametrize("verdict", list(e.Verdict))
 async def test_a_fleet_incident_outlives_a_restart(verdict: e.Verdict) -> None:
     """Found before, still open after, and closed by a person with any verdict."""
