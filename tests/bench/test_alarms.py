@@ -19,8 +19,8 @@ def slices(*evidence: list[float]) -> list[Float32]:
 
 
 def test_the_thresholds_are_those_of_the_default_budgets() -> None:
-    """Once an agent-day; twice a week for ten thousand agents."""
-    assert pytest.approx(np.log(86_400), abs=1e-4) == SUSPICION
+    """Once in 30 agent-days; twice a week for ten thousand agents."""
+    assert pytest.approx(np.log(30 * 86_400), abs=1e-4) == SUSPICION
     assert pytest.approx(np.log(86_400 * 35_000), abs=1e-3) == QUARANTINE
 
 
@@ -28,17 +28,17 @@ def test_an_episode_is_one_suspicion_until_it_has_fallen_back() -> None:
     """Over the seams of slices too; a dip that stays above the share ends nothing."""
     alarms = Alarms()
     tally = Tally(1, alarms)
-    for part in slices([1.0, 12.0, 9.0, 12.0], [11.0, 12.0, 4.0], [12.0, 12.0, 1.0]):
+    for part in slices([1.0, 16.0, 12.0, 16.0], [14.0, 16.0, 4.0], [16.0, 16.0, 1.0]):
         assert not len(tally.count(part))
     assert (alarms.suspicions, alarms.quarantines, alarms.steps) == (2, 0, 10)
-    assert alarms.highest == 12.0
+    assert alarms.highest == 16.0
 
 
 def test_a_quarantine_is_one_alarm_and_begins_anew() -> None:
     """It is named, to be set to zero, and counted once a slice."""
     alarms = Alarms()
     tally = Tally(1, alarms)
-    accused = [tally.count(part).tolist() for part in slices([5.0, 19.0, 25.0], [1.0, 12.0])]
+    accused = [tally.count(part).tolist() for part in slices([5.0, 19.0, 25.0], [1.0, 16.0])]
     assert accused == [[0], []]
     assert (alarms.suspicions, alarms.quarantines) == (2, 1)
 
