@@ -1,7 +1,8 @@
 """The build hook: what the package holds beyond its own sources, one function a job.
 
-The detector's loop and the reader of OTLP's wire format are compiled where Cython, a C compiler and
-Python's headers are found; where not, the build goes on and slower ways are taken at run time.
+The detector's loop and the way of a span, from OTLP's wire format to a vital, are compiled where
+Cython, a C compiler and Python's headers are found; where not, the build goes on and slower ways
+are taken at run time.
 
 The page's third-party modules are fetched by npm, at the versions and integrity hashes of
 package-lock.json, into `src/immune/web/static/vendor`. They are never committed. A source tree that
@@ -63,16 +64,20 @@ FLAGS = (
     "-fno-trapping-math",  # what is computed and not chosen may divide by zero
 )
 """For the C compiler: for speed alone. NaN and infinity stay what they are."""
+SPANS = ("wire", "facts", "spans", "span", "identity", "tree", "trace", "steps", "assemble")
 LOOPS = {
     "immune.detection.compiled": (
         *FLAGS,
         "-fsingle-precision-constant",  # Cython writes 2 * x as 2.0 * x, to C a double
         "--param=max-completely-peel-times=4",  # a loop over 8 metrics: vectors, not 8 copies
     ),
-    "immune.intake.otlp.filling": FLAGS,
-    "immune.intake.otlp.wire": FLAGS,
+    **{f"immune.intake.otlp.{name}": FLAGS for name in SPANS},
 }
-"""Modules in Cython's pure mode, each importable only where it was compiled, and their flags."""
+"""Modules in Cython's pure mode, and their flags.
+
+`compiled` and `wire` can be imported only where they were compiled; the others are plain Python,
+which is compiled with the C types that the `.pxd` beside it gives, all of them or none.
+"""
 
 
 def compile_loops(root: Path) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -273,40 +275,38 @@ def concat(batches: Sequence[VitalColumns]) -> VitalColumns:
 def from_vitals(vitals: Sequence[Vital], names: Names) -> VitalColumns:
     """Turn `vitals` into columns, interning into `names`."""
     n = len(vitals)
+    rows = zip(*map(msgspec.structs.astuple, vitals), strict=True)
+    told = dict(zip(Vital.__struct_fields__, rows if n else repeat(()), strict=False))
     values = np.full((n, N_METRICS), np.nan, np.float32)
     for spec in REPORTED:
-        label = spec.metric.label
-        values[:, spec.metric] = [
-            np.nan if (value := getattr(vital, label)) is None else value for vital in vitals
-        ]
+        column = told[spec.metric.label]
+        if column.count(None) < n:
+            values[:, spec.metric] = np.array(column, np.float64)  # which makes NaN of None
     facts = names.facts
 
-    def fact(label: str) -> Int32:
-        return np.array([facts.code(getattr(vital, label)) for vital in vitals], np.int32)
-
     def ids(label: str) -> list[str | None] | None:
-        column: list[str | None] = [getattr(vital, label) for vital in vitals]
-        return column if any(column) else None
+        return list(told[label]) if any(told[label]) else None
 
     pairs = [
         (row, call)
-        for row, vital in enumerate(vitals)
-        for call in vital.calls or tuple(ToolCall(tool) for tool in vital.tools or ())
+        for row, (calls, tools) in enumerate(zip(told["calls"], told["tools"], strict=True))
+        if calls or tools
+        for call in calls or map(ToolCall, tools)
     ]
     return VitalColumns(
-        agent=np.array([names.agents.code(vital.agent_id) for vital in vitals], np.int32),
-        kind=np.array([KIND_CODE[vital.kind] for vital in vitals], np.uint8),
-        at=np.array([vital.at for vital in vitals], np.float64),
-        received_at=np.array([vital.received_at for vital in vitals], np.float64),
+        agent=names.agents.codes(told["agent_id"]),
+        kind=np.array(list(map(KIND_CODE.__getitem__, told["kind"])), np.uint8),
+        at=np.array(told["at"], np.float64),
+        received_at=np.array(told["received_at"], np.float64),
         values=values,
-        agent_type=fact("agent_type"),
-        model=fact("model"),
-        provider=fact("provider"),
-        prompt_hash=fact("prompt_hash"),
-        error_type=fact("error_type"),
+        agent_type=facts.codes(told["agent_type"]),
+        model=facts.codes(told["model"]),
+        provider=facts.codes(told["provider"]),
+        prompt_hash=facts.codes(told["prompt_hash"]),
+        error_type=facts.codes(told["error_type"]),
         calls=CallColumns(
             np.array([row for row, _ in pairs], np.int32),
-            np.array([facts.code(call.tool) for _, call in pairs], np.int32),
+            facts.codes([call.tool for _, call in pairs]),
             np.array([call.args_hash for _, call in pairs], np.uint64),
             np.array([call.result_hash for _, call in pairs], np.uint64),
             np.array([call.ok for _, call in pairs], np.bool_),

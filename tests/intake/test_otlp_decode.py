@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from immune.errors import InvalidInput, TooLarge
 from immune.intake.otlp.content import instructions
 from immune.intake.otlp.decode import DecodedSpans, decode_traces
-from immune.intake.otlp.facts import Facts, facts_in_python
+from immune.intake.otlp.facts import Facts, facts_of
 from immune.intake.otlp.names import DIALECT_PREFIXES, KEPT, NO_PROVIDERS, NUMBER_FACTS, TEXT_FACTS
-from immune.intake.otlp.span import Span, facts_of
+from immune.intake.otlp.span import Span
 from immune.intake.otlp.spans import Role, role_of
 from tests.intake.traces import LIMITS, SALT, make_span
+from tests.intake.uncompiled import IN_PYTHON
 
 SPAN = {
     "traceId": "AA" * 16,
@@ -194,7 +196,7 @@ VALUES = (
 @given(st.dictionaries(st.sampled_from(sorted(KEPT)), VALUES, max_size=8))
 def test_compiled_or_not_the_facts_are_the_same(wanted: dict[str, object]) -> None:
     """Whoever could not compile gets no other vitals, and nothing that is sent breaks either."""
-    assert facts_of(wanted) == facts_in_python(wanted)
+    assert to_builtins(facts_of(wanted)) == to_builtins(IN_PYTHON["facts"].facts_of(wanted))
 
 
 @pytest.mark.parametrize(

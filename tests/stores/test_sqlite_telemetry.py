@@ -74,6 +74,35 @@ async def test_a_restart_keeps_everything(path: Path) -> None:
         assert await store.count() == 3
 
 
+async def test_an_agent_that_was_retired_and_comes_back_has_its_past(path: Path) -> None:
+    """Its code is another's by now; no vital of the two is mixed up, and none counts twice."""
+    names = Names()
+    async with opened(path, names=names) as store:
+        await put(store, vital(NOW, "old", step_id="s-1"), vital(NOW, "steady"))
+        code = names.agents.code("old")
+        names.agents.free(code)
+        names.agents.reuse([code])
+        await put(store, vital(NOW + 1, "new"))
+        assert names.agents.find("new") == code
+        await put(store, vital(NOW, "old", step_id="s-1"), vital(NOW + 2, "old", step_id="s-2"))
+        for _ in range(2):
+            assert [v.at for v in await store.read("old")] == [NOW, NOW + 2]
+            assert [v.at for v in await store.read("new")] == [NOW + 1]
+            assert {v.agent_id for v in await store.read("old")} == {"old"}
+            await store.sweep(NOW + 1000)
+    assert rows(path, "names WHERE family = 'agent'") == 3
+
+
+async def test_new_agents_at_once_are_told_apart(path: Path) -> None:
+    """Two requests bring the same strangers side by side: each has one code in the file."""
+    async with opened(path) as store:
+        crowd = [vital(NOW, f"agent-{n}") for n in range(50)]
+        await asyncio.gather(put(store, *crowd), put(store, *reversed(crowd)))
+        for n in range(50):
+            assert len(await store.read(f"agent-{n}")) == 2
+    assert rows(path, "names WHERE family = 'agent'") == 50
+
+
 async def test_runs_do_not_see_one_another(path: Path) -> None:
     """The same agent and the same step in two runs are two."""
     async with opened(path, "one") as store:

@@ -11,7 +11,7 @@ import structlog
 from immune.clock import SystemClock
 from immune.columns import Names
 from immune.modes import Mode
-from immune.run.allocator import return_freed_memory
+from immune.run.allocator import leave_what_stays, return_freed_memory
 from immune.run.house import house, serve_web
 from immune.run.listener import fast_loop, listen
 from immune.run.unlinked import Unlinked
@@ -41,6 +41,7 @@ async def _serve(settings: Settings, set_mode: Mode | None, listener: socket.soc
     ) as home:
         if set_mode is not None:
             await home.system.desk.set_mode(set_mode)
+        leave_what_stays()
         await serve_web(
             home,
             settings,

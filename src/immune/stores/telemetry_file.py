@@ -2,14 +2,13 @@
 
 Vitals are written as they come, one row of SQL for a batch (table `batches`). The sweep sorts them
 by agent later (table `chunks`, see `telemetry_sweep`) and adds up their minutes (`rollups`). A
-reader looks into both, in one snapshot. Step ids lie in a table of their own, with those vitals
-alone that have one.
+reader looks into both, in one snapshot. Step ids lie in a table of their own (`telemetry_steps`).
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +20,10 @@ from immune.errors import Fatal
 from immune.ports import Rollup
 from immune.stores.telemetry_blocks import Block, decode, encode, join, take, to_columns
 from immune.stores.telemetry_rollups import ROLLUP, Rollups, merge, roll
+from immune.stores.telemetry_steps import Step, StepIds, note_unsorted
 from immune.vitals import Kind, Vital
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -43,8 +43,8 @@ CREATE TABLE rollups (
     last_minute INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX rollups_of_agent ON rollups (run, agent, last_minute);
 CREATE TABLE steps (
-    run INTEGER NOT NULL, agent INTEGER NOT NULL, step_id TEXT NOT NULL, batch INTEGER NOT NULL,
-    row INTEGER NOT NULL, PRIMARY KEY (run, agent, step_id)) WITHOUT ROWID;
+    run INTEGER NOT NULL, agent INTEGER NOT NULL, step_id TEXT NOT NULL,
+    PRIMARY KEY (run, agent, step_id)) WITHOUT ROWID;
 CREATE TABLE totals (raw_bytes INTEGER NOT NULL, batches INTEGER NOT NULL);
 INSERT INTO totals VALUES (0, 0);
 """
@@ -87,19 +87,12 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
         raise
 
 
-class StoredInterner(Interner):
-    """Names with the codes that they have in the file."""
-
-    def find(self, text: str) -> int:
-        """The code of `text`, 0 where it has none."""
-        return self._codes.get(text, 0)
-
-
 class StoredNames(NamedTuple):
-    """A run's names in the file."""
+    """A run's names in the file, with the codes that they have there."""
 
-    agents: StoredInterner
-    facts: StoredInterner
+    agents: int
+    """The highest code. Agents come and go for years: who is called what is looked up."""
+    facts: Interner
 
 
 def open_run(connection: sqlite3.Connection, run_id: str) -> tuple[int, StoredNames]:
@@ -117,14 +110,21 @@ def open_run(connection: sqlite3.Connection, run_id: str) -> tuple[int, StoredNa
             f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
         )
     with transaction(connection):
+        if version == 1:
+            for column in ("batch", "row"):
+                connection.execute(f"ALTER TABLE steps DROP COLUMN {column}")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        note_unsorted(connection)
+        # files of earlier releases lack it
+        connection.execute("CREATE INDEX IF NOT EXISTS names_by_text ON names (run, family, text)")
         connection.execute("INSERT OR IGNORE INTO runs (run_id, written) VALUES (?, 0)", (run_id,))
     (run,) = connection.execute("SELECT run FROM runs WHERE run_id = ?", (run_id,)).fetchone()
 
-    def stored(family: str) -> StoredInterner:
-        query = "SELECT text FROM names WHERE run = ? AND family = ? ORDER BY code"
-        return StoredInterner(text for (text,) in connection.execute(query, (run, family)))
-
-    return run, StoredNames(stored("agent"), stored("fact"))
+    query = "SELECT coalesce(max(code), 0) FROM names WHERE run = ? AND family = 'agent'"
+    (agents,) = connection.execute(query, (run,)).fetchone()
+    query = "SELECT text FROM names WHERE run = ? AND family = 'fact' ORDER BY code"
+    facts = Interner(text for (text,) in connection.execute(query, (run,)))
+    return run, StoredNames(agents, facts)
 
 
 NewName = tuple[str, int, str]
@@ -137,32 +137,38 @@ class TelemetryWriter:
     def __init__(self, connection: sqlite3.Connection, run: int) -> None:
         self._db = connection
         self._run = run
+        self._steps = StepIds(connection, run)
 
     def write(self, blocks: Sequence[Block], names: Sequence[NewName]) -> list[Rows | None]:
         """Write the blocks as one batch, leaving out steps that are known by their id.
 
         Returns the rows written of each block, None where all were.
         """
+        if self._steps.many:
+            self.note_steps()
         new = self._write(join(blocks), names)
         return [None] * len(blocks) if new is None else _of_each(blocks, new)
 
+    def note_steps(self) -> None:
+        """Note the ids of steps that are in no other place than batches: these may be sorted."""
+        with transaction(self._db):
+            self._steps.note()
+
     def _write(self, block: Block, names: Sequence[NewName]) -> Rows | None:
         db, run = self._db, self._run
-        new = None
+        new, steps = self._new_steps(block)
+        if new is not None:
+            block = take(block, new)
         with transaction(db):
             db.executemany(
                 "INSERT INTO names VALUES (?, ?, ?, ?)", [(run, *name) for name in names]
             )
-            # a number of its own, never used again: step ids refer to it when the batch is gone
-            db.execute("UPDATE totals SET batches = batches + 1")
-            (batch,) = db.execute("SELECT batches FROM totals").fetchone()
-            if block.step_ids is not None:
-                new = self._new_steps(block, block.step_ids, batch)
-                if new is not None:
-                    block = take(block, new)
             records = block.rows()
             if not len(records):
                 return new
+            # a number of its own, never used again
+            db.execute("UPDATE totals SET batches = batches + 1")
+            (batch,) = db.execute("SELECT batches FROM totals").fetchone()
             received_at, body = float(records["received_at"].max()), encode(block)
             db.execute(
                 "INSERT INTO batches VALUES (?, ?, ?, ?, ?)",
@@ -170,40 +176,57 @@ class TelemetryWriter:
             )
             db.execute("UPDATE runs SET written = written + ? WHERE run = ?", (len(records), run))
             db.execute("UPDATE totals SET raw_bytes = raw_bytes + ?", (len(body),))
+        self._steps.told(steps)
         return new
 
-    def _new_steps(self, block: Block, step_ids: list[str | None], batch: int) -> Rows | None:
-        """Note the block's step ids; return the rows but those noted before, None for all."""
-        db, run = self._db, self._run
-        agents = block.rows()["agent"].tolist()
-        keys = [
-            (run, agent, step_id, batch, row)
-            for row, (agent, step_id) in enumerate(zip(agents, step_ids, strict=True))
-            if step_id
-        ]
-        noted = db.executemany("INSERT OR IGNORE INTO steps VALUES (?, ?, ?, ?, ?)", keys).rowcount
-        if noted == len(keys):
-            return None
-        query = "SELECT batch, row FROM steps WHERE run = ? AND agent = ? AND step_id = ?"
-        known = {key[4] for key in keys if db.execute(query, key[:3]).fetchone() != key[3:]}
-        return np.array([i for i in range(len(agents)) if i not in known], np.intp)
+    def _new_steps(self, block: Block) -> tuple[Rows | None, Collection[Step]]:
+        """Return the rows of the block that were not told before, None for all of them, and the
+        steps by their ids."""
+        if block.step_ids is None:
+            return None, ()
+        told = list(zip(block.rows()["agent"].tolist(), block.step_ids, strict=True))
+        steps = {(agent, step_id) for agent, step_id in told if step_id}
+        known = self._steps.known(steps)
+        fresh = steps - known
+        if len(fresh) == len(told):
+            return None, fresh
+        new: list[int] = []
+        for row, (agent, step_id) in enumerate(told):
+            if not step_id:
+                new.append(row)
+            elif (agent, step_id) not in known:
+                new.append(row)
+                known.add((agent, step_id))  # within the batch, too, the first one counts
+        return None if len(new) == len(told) else np.array(new, np.intp), fresh
 
 
 class TelemetryReader:
     """What the reader thread does for one run."""
 
-    def __init__(self, connection: sqlite3.Connection, run: int, names: StoredNames) -> None:
+    def __init__(self, connection: sqlite3.Connection, run: int, facts: Interner) -> None:
         self._db = connection
         self._run = run
-        self._vocabulary = Names(names.agents, names.facts)
+        self._facts = facts
 
     def count(self) -> int:
         query = "SELECT written FROM runs WHERE run = ?"
         return int(self._db.execute(query, (self._run,)).fetchone()[0])
 
+    def codes_of(self, agent_ids: Iterable[str]) -> dict[str, int]:
+        """The file's codes of those agents that have one."""
+        query = "SELECT code FROM names WHERE run = ? AND family = 'agent' AND text = ?"
+        found = {}
+        for agent_id in agent_ids:
+            if (row := self._db.execute(query, (self._run, agent_id)).fetchone()) is not None:
+                found[agent_id] = int(row[0])
+        return found
+
     def read(
-        self, agent: int, kind: Kind | None, since: float, until: float, limit: int | None
+        self, agent_id: str, kind: Kind | None, since: float, until: float, limit: int | None
     ) -> list[Vital]:
+        agent = self.codes_of([agent_id]).get(agent_id)
+        if agent is None:
+            return []
         with transaction(self._db, "BEGIN"):
             newest = [_within(block, kind, since, until) for block in self._tail(agent)]
             times = [block.rows()["at"] for block in newest]
@@ -221,9 +244,14 @@ class TelemetryReader:
         order = np.argsort(block.rows()["at"], kind="stable")
         if limit is not None:
             order = order[max(0, len(order) - limit) :]
-        return to_vitals(to_columns(take(block, order)), self._vocabulary)
+        columns = to_columns(take(block, order))
+        columns.agent = np.ones(len(columns), np.int32)
+        return to_vitals(columns, Names(Interner([agent_id]), self._facts))
 
-    def rollups(self, agent: int, kind: Kind | None, since: float) -> list[Rollup]:
+    def rollups(self, agent_id: str, kind: Kind | None, since: float) -> list[Rollup]:
+        agent = self.codes_of([agent_id]).get(agent_id)
+        if agent is None:
+            return []
         with transaction(self._db, "BEGIN"):
             parts = [
                 np.frombuffer(body, ROLLUP)
@@ -236,7 +264,7 @@ class TelemetryReader:
         parts += [roll_block(block) for block in tail]
         return [
             rollup
-            for rollup in merge(self._vocabulary.agents.text(agent), parts)
+            for rollup in merge(agent_id, parts)
             if rollup.minute >= since and (kind is None or rollup.kind is kind)
         ]
 

@@ -26,13 +26,12 @@ from immune.stores.lease import Lease
 from immune.stores.telemetry_blocks import Block, to_block
 from immune.stores.telemetry_file import (
     NewName,
-    StoredInterner,
     TelemetryReader,
     TelemetryWriter,
     connect,
     open_run,
 )
-from immune.stores.telemetry_sweep import TelemetryRetention, sweep_slice
+from immune.stores.telemetry_sweep import Swept, TelemetryRetention, sweep_slice
 from immune.vitals import Kind, Vital
 
 __all__ = ["SqliteTelemetry", "TelemetryRetention"]
@@ -42,11 +41,53 @@ _Append = tuple[Block, asyncio.Future[Rows | None]]
 """What is to be written, and who waits to hear which rows of it were new."""
 
 
-class _Codes:
-    """From the running system's codes to the file's, and which of those aren't written yet."""
+class _AgentCodes:
+    """From the running system's codes to the file's, and which of those aren't written yet.
 
-    def __init__(self, family: str, live: Interner, stored: StoredInterner) -> None:
-        self._family = family
+    Nothing is kept of an agent whose code went to another: should it come back, its code in the
+    file is looked up there.
+    """
+
+    def __init__(self, live: Interner, highest: int) -> None:
+        self._live = live
+        self._highest = highest
+        self._unwritten: dict[str, int] = {}
+        self.map: Int32 = np.zeros(1, np.int32)
+        """The file's code for each of the system's; 0 where it must be looked up."""
+
+    def strangers(self, agents: Int32) -> dict[str, int]:
+        """The system's codes of those of `agents` whose code in the file must be looked up."""
+        self.map[[code for code in self._live.take_reused() if code < len(self.map)]] = 0
+        if len(self._live) > len(self.map):
+            more = max(len(self._live) - len(self.map), len(self.map) // 8)
+            self.map = np.append(self.map, np.zeros(more, np.int32))
+        codes = np.unique(agents[(self.map[agents] == 0) & (agents != 0)])
+        return {self._live.text(code): code for code in codes.tolist()}
+
+    def introduce(self, strangers: dict[str, int], found: dict[str, int]) -> None:
+        """Note what was looked up; who wasn't `found` gets a code, unless somebody was quicker."""
+        for agent_id, code in strangers.items():
+            if self.map[code]:
+                continue
+            stored = found.get(agent_id) or self._unwritten.get(agent_id)
+            if stored is None:
+                self._highest += 1
+                stored = self._unwritten[agent_id] = self._highest
+            self.map[code] = stored
+
+    def new(self) -> list[NewName]:
+        """Names to write with the next batch."""
+        return [("agent", code, agent_id) for agent_id, code in self._unwritten.items()]
+
+    def wrote(self, names: list[NewName]) -> None:
+        for _, _, agent_id in names:
+            del self._unwritten[agent_id]
+
+
+class _FactCodes:
+    """The same for facts, which never go: all of them are kept."""
+
+    def __init__(self, live: Interner, stored: Interner) -> None:
         self._live = live
         self._stored = stored
         self._written = len(stored)
@@ -54,23 +95,16 @@ class _Codes:
 
     def map(self) -> Int32:
         """The file's code for each of the system's."""
-        for code in self._live.take_reused():
-            if code < len(self._map):
-                self._map[code] = self._stored.code(self._live.text(code))
         known = len(self._map)
         if known < len(self._live):
             fresh = [self._stored.code(self._live.text(c)) for c in range(known, len(self._live))]
             self._map = np.append(self._map, np.array(fresh, np.int32))
         return self._map
 
-    def find(self, agent_id: str) -> int:
-        """The file's code of a name, 0 where it has none."""
-        return self._stored.find(agent_id)
-
     def new(self) -> list[NewName]:
         """Names to write with the next batch."""
         codes = range(self._written, len(self._stored))
-        return [(self._family, code, self._stored.text(code)) for code in codes]
+        return [("fact", code, self._stored.text(code)) for code in codes]
 
     def wrote(self, names: list[NewName]) -> None:
         self._written += len(names)
@@ -128,8 +162,14 @@ class SqliteTelemetry:
         held = self._held()
         if not len(columns):
             return None
+        if strangers := held.agents.strangers(columns.agent):
+            look_up = partial(held.reader.codes_of, list(strangers))
+            found = await _on(held.read_thread, look_up)
+            if self._open is not held:
+                raise StoreDown("the telemetry store was closed meanwhile")
+            held.agents.introduce(strangers, found)
         # packed here and now: the columns and the names belong to the caller's thread
-        block = to_block(columns, held.agents.map(), held.facts.map())
+        block = to_block(columns, held.agents.map, held.facts.map())
         written: asyncio.Future[Rows | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((block, written))
         if self._committing is None:
@@ -177,21 +217,15 @@ class SqliteTelemetry:
         limit: int | None = None,
     ) -> list[Vital]:
         held = self._held()
-        agent = held.agents.find(agent_id)
-        if not agent:
-            return []
         last = math.inf if until is None else until
-        work = partial(held.reader.read, agent, kind, since, last, limit)
+        work = partial(held.reader.read, agent_id, kind, since, last, limit)
         return await _on(held.read_thread, work)
 
     async def rollups(
         self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
     ) -> list[Rollup]:
         held = self._held()
-        agent = held.agents.find(agent_id)
-        if not agent:
-            return []
-        return await _on(held.read_thread, partial(held.reader.rollups, agent, kind, since))
+        return await _on(held.read_thread, partial(held.reader.rollups, agent_id, kind, since))
 
     async def count(self) -> int:
         held = self._held()
@@ -199,7 +233,11 @@ class SqliteTelemetry:
 
     async def sweep(self, now: float) -> int:
         held = self._held()
-        work = partial(sweep_slice, held.write, self._retention, now)
+
+        def work() -> Swept:
+            held.writer.note_steps()  # with nothing written in between that could be sorted, too
+            return sweep_slice(held.write, self._retention, now)
+
         removed = 0
         for _ in range(self._retention.slices):
             swept = await _on(held.write_thread, work)
@@ -223,9 +261,9 @@ class _Open:
             run, names = open_run(self.write, run_id)
             self.read = undo.enter_context(closing(connect(path)))
             self.writer = TelemetryWriter(self.write, run)
-            self.reader = TelemetryReader(self.read, run, names)
-            self.agents = _Codes("agent", live.agents, names.agents)
-            self.facts = _Codes("fact", live.facts, names.facts)
+            self.reader = TelemetryReader(self.read, run, names.facts)
+            self.agents = _AgentCodes(live.agents, names.agents)
+            self.facts = _FactCodes(live.facts, names.facts)
             self.write_thread = ThreadPoolExecutor(1, "telemetry-write")
             self.read_thread = ThreadPoolExecutor(1, "telemetry-read")
             undo.pop_all()

@@ -37,6 +37,7 @@ from immune.web.page import Page
 from immune.web.ports import Chaos, Collector, Intake
 from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of, unexpected
 from immune.web.reading import reading
+from immune.web.reception import Inlet
 from immune.web.refusals import WrongMethod
 from immune.web.register import register
 from immune.web.reported import Exported, ExportMetrics, ExportTraces, ReportedStep, Status
@@ -84,12 +85,13 @@ class WebDashboard:
 
         self.feed = EventFeed(views, views.roster, status, Watches(views), clock)
         losses = Losses([intake.assembler.unmapped, intake.measures.unmapped], collector.retired)
-        self._traces = TracesIngest(intake, collector, clock, settings, losses)
+        inlet = Inlet(intake, collector, clock, settings, losses)
+        self._traces = TracesIngest(inlet)
         page = Page()
         self._front: dict[str, tuple[str, AsgiApp]] = {
-            "/api/vitals": ("POST", VitalsIngest(intake, collector, clock, settings, losses)),
-            "/v1/traces": ("POST", self._traces),
-            "/v1/metrics": ("POST", MetricsIngest(intake, collector, clock, settings, losses)),
+            "/api/vitals": ("POST", VitalsIngest(inlet)),
+            "/v1/traces": ("POST", self._traces.reception),
+            "/v1/metrics": ("POST", MetricsIngest(inlet).reception),
             "/api/events": ("GET", EventStream(self.feed)),
             "/": ("GET", page),
         }

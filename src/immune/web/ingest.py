@@ -10,15 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from immune.clock import Clock
 from immune.columns import from_vitals
-from immune.settings import ServerSettings
 from immune.vitals import Refusal, Vital
 from immune.web.asgi import Receive, Scope, Send, respond
-from immune.web.losses import Losses
-from immune.web.ports import Collector, Intake
+from immune.web.ports import Collector
 from immune.web.problem import PROBLEM_JSON, Problem
-from immune.web.reception import Reception
+from immune.web.reception import Inlet, Reception
 
 VITALS_TYPES = frozenset(
     {
@@ -43,21 +40,9 @@ class VitalsTaken(msgspec.Struct, frozen=True, omit_defaults=True):
 class VitalsIngest:
     """``POST /api/vitals``."""
 
-    def __init__(
-        self,
-        intake: Intake,
-        collector: Collector,
-        clock: Clock,
-        settings: ServerSettings,
-        losses: Losses,
-    ) -> None:
-        self._losses = losses
-        self._intake = intake
-        self._collector = collector
-        self._clock = clock
-        self._reception = Reception(
-            intake, settings, VITALS_TYPES, "application/json or application/x-ndjson"
-        )
+    def __init__(self, inlet: Inlet) -> None:
+        self._inlet = inlet
+        self._reception = Reception(inlet, VITALS_TYPES, "application/json or application/x-ndjson")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._take(scope, receive)
@@ -68,13 +53,13 @@ class VitalsIngest:
 
     async def _take(self, scope: Scope, receive: Receive) -> VitalsTaken | Problem:
         raw, sent_as = await self._reception.read(scope, receive)
-        decoded = self._intake.vitals(
+        decoded = self._inlet.intake.vitals(
             raw,
-            received_at=self._clock.time(),
+            received_at=self._inlet.clock.time(),
             content_type=sent_as,
-            names=self._collector.names,
+            names=self._inlet.collector.names,
         )
-        self._losses.refused(decoded.refused)
+        self._inlet.losses.refused(decoded.refused)
         columns = decoded.columns
         if decoded.refused and columns is None:
             first = decoded.refused[0]
@@ -88,7 +73,7 @@ class VitalsIngest:
                 refused=list(decoded.refused),
             )
         if columns is not None:
-            await self._collector.accept(columns)
+            await self._inlet.collector.accept(columns)
         taken = 0 if columns is None else len(columns)
         return VitalsTaken(taken, decoded.refused, decoded.unknown_fields)
 

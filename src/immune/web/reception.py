@@ -7,25 +7,36 @@ the limit. Requests of OTLP are answered in OTLP's own words, also where they ar
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import NamedTuple
 
+from immune.clock import Clock
 from immune.errors import ImmuneError
 from immune.settings import ServerSettings
 from immune.web import body, otlp_answer
 from immune.web.asgi import Receive, Scope, Send, media_type, respond
 from immune.web.guard import content_type
-from immune.web.ports import Intake
+from immune.web.losses import Losses
+from immune.web.ports import Collector, Intake
 from immune.web.problem import extra_headers, problem_of
 from immune.web.refusals import WrongMediaType
+
+
+class Inlet(NamedTuple):
+    """What every way in works with."""
+
+    intake: Intake
+    collector: Collector
+    clock: Clock
+    settings: ServerSettings
+    losses: Losses
 
 
 class Reception:
     """Reads the bodies of requests of some content types; `told` names them to who sent another."""
 
-    def __init__(
-        self, intake: Intake, settings: ServerSettings, types: Collection[str], told: str
-    ) -> None:
-        self._inflate = intake.inflate
-        self._limit = settings.body_max_bytes
+    def __init__(self, inlet: Inlet, types: Collection[str], told: str) -> None:
+        self._inflate = inlet.intake.inflate
+        self._limit = inlet.settings.body_max_bytes
         self._types = types
         self._told = told
 
@@ -49,12 +60,9 @@ Take = Callable[[bytes, str], Awaitable[Mapping[str, int]]]
 class OtlpReception:
     """Requests of one signal of OTLP, in protobuf or JSON, as plain ASGI."""
 
-    def __init__(self, intake: Intake, settings: ServerSettings, take: Take, what: str) -> None:
+    def __init__(self, inlet: Inlet, take: Take, what: str) -> None:
         self._reception = Reception(
-            intake,
-            settings,
-            otlp_answer.ANSWERS,
-            "application/x-protobuf or application/json",
+            inlet, otlp_answer.ANSWERS, "application/x-protobuf or application/json"
         )
         self._take = take
         self._what = what

@@ -11,14 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from immune.clock import Clock
-from immune.settings import ServerSettings
 from immune.vitals import Vital
-from immune.web.asgi import Receive, Scope, Send
 from immune.web.ingest import take_in
-from immune.web.losses import Losses
-from immune.web.ports import Collector, Intake
-from immune.web.reception import OtlpReception
+from immune.web.reception import Inlet, OtlpReception
 from immune.web.spool import SpanSpool
 
 FLUSH_S = 0.5
@@ -28,31 +23,19 @@ FLUSH_S = 0.5
 class TracesIngest:
     """Takes traces in."""
 
-    def __init__(
-        self,
-        intake: Intake,
-        collector: Collector,
-        clock: Clock,
-        settings: ServerSettings,
-        losses: Losses,
-    ) -> None:
-        self._losses = losses
-        self._intake = intake
-        self._collector = collector
-        self._clock = clock
-        self._spool = SpanSpool(intake.assembler, intake.journal, clock)
+    def __init__(self, inlet: Inlet) -> None:
+        self._inlet = inlet
+        self._spool = SpanSpool(inlet.intake.assembler, inlet.intake.journal, inlet.clock)
         self._ready: list[Vital] = []
         self._leaving: list[Any] = []
-        self._reception = OtlpReception(intake, settings, self._take, "Spans")
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._reception(scope, receive, send)
+        self.reception = OtlpReception(inlet, self._take, "Spans")
+        """The requests, as plain ASGI."""
 
     async def _take(self, raw: bytes, sent_as: str) -> Mapping[str, int]:
         await self._hand_on()
-        decoded = self._intake.spans(raw, content_type=sent_as)
+        decoded = self._inlet.intake.spans(raw, content_type=sent_as)
         await self._spool.take(decoded.spans)
-        self._losses.rejected(decoded.rejected)
+        self._inlet.losses.rejected(decoded.rejected)
         return decoded.rejected
 
     async def _hand_on(self) -> None:
@@ -61,7 +44,7 @@ class TracesIngest:
         gone: Sequence[Any] = [*self._leaving, *self._spool.leaving()]
         self._leaving = []
         try:
-            await take_in(self._collector, vitals)
+            await take_in(self._inlet.collector, vitals)
         except BaseException:
             self._ready = vitals + self._ready
             self._leaving = [*gone, *self._leaving]
@@ -70,7 +53,7 @@ class TracesIngest:
 
     async def tick(self) -> None:
         """One round of the task that flushes what became ready without a further request."""
-        await self._clock.sleep(FLUSH_S)
+        await self._inlet.clock.sleep(FLUSH_S)
         await self._hand_on()
         self._spool.tidy()
 

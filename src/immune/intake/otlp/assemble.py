@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Spans, as they arrive in whatever order and requests, to vitals, each once.
 
 Children end before their parents, and a batch may overtake another, so a step waits until nothing
@@ -21,13 +22,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-import msgspec
-
-from immune.intake.otlp.identity import IdentityRule
+from immune.intake.otlp.identity import Agent, Identity, IdentityRule
 from immune.intake.otlp.journal import Entry, Gone, Taken, waiting
 from immune.intake.otlp.span import Span
-from immune.intake.otlp.steps import call_vital, run_vital
-from immune.intake.otlp.tree import Call, Run, Tree, read_trace
+from immune.intake.otlp.steps import call_vital, is_sound, run_vital
+from immune.intake.otlp.trace import Trace
+from immune.intake.otlp.tree import Call, Run, read_trace
 from immune.vitals import ID_LENGTH_MAX, VALUE_MAX, Refusal, Vital, refusal
 
 _RULES_MAX = 200_000
@@ -35,22 +35,6 @@ _SOURCES_MAX = 10_000
 _SPANS_PER_ENTRY = 100
 _INTERVAL_PER_SPAN_S = 0.002
 """A trace of 5,000 spans, which takes 50 ms to read, is read at most every 10 s."""
-
-
-class _Trace(msgspec.Struct, eq=False):
-    """The spans of one trace, and what has been made of them."""
-
-    trace_id: str
-    touched: float
-    spans: dict[str, Span] = {}
-    arrived: dict[str, float] = {}
-    emitted: dict[str, int] = {}
-    """The spans of the steps that went out, with how many tool calls each step had."""
-    rooted: bool = False
-    """Its root came."""
-    due: float = 0.0
-    leftover: Counter[str] | None = None
-    """When all of a whole trace went out: why its other spans did not. A new span clears it."""
 
 
 class TraceAssembler:
@@ -73,9 +57,9 @@ class TraceAssembler:
         self._nameless_s = max(nameless_s, timeout_s)
         self._max_spans = max_spans
         self._max_trace_spans = max_trace_spans
-        self._traces: OrderedDict[str, _Trace] = OrderedDict()
+        self._traces: OrderedDict[str, Trace] = OrderedDict()
         self._held = 0
-        self._due: dict[float, list[str]] = {}
+        self._due: dict[float, list[Trace]] = {}
         """By the time of the next look at them, traces; those of one request share theirs."""
         self._dues: list[float] = []
         self._named_around: OrderedDict[tuple[str, str], bool] = OrderedDict()
@@ -95,30 +79,32 @@ class TraceAssembler:
         """Take `spans` in; return the vitals of all steps that are ready at `now`."""
         vitals: list[Vital] = []
         for span in spans:
-            trace = self._traces.get(span.trace_id)
+            trace_id = span.trace_id
+            trace = self._traces.get(trace_id)
             if trace is None:
-                trace = self._traces[span.trace_id] = _Trace(span.trace_id, now)
+                trace = self._traces[trace_id] = Trace(trace_id, now)
             elif span.span_id in trace.spans:
                 self.unmapped["duplicate_span"] += 1
                 continue
+            elif trace.touched != now:
+                self._traces.move_to_end(trace_id)
             if span.facts.odd:
                 self.unmapped["no_number"] += 1
             self._hold(trace, span, now)
             if len(trace.spans) >= self._max_trace_spans:
                 vitals += self._cut(trace, now)
             while self._held > self._max_spans:
-                vitals += self._cut(next(iter(self._traces.values())), now)
+                vitals += self._cut(self._oldest(), now)
         return vitals + self.flush(now)
 
-    def _hold(self, trace: _Trace, span: Span, now: float) -> None:
-        trace.spans[span.span_id] = span
-        trace.leftover = None
-        if span.parent_id is None:
-            trace.rooted = True
-        trace.arrived[span.span_id] = trace.touched = now
+    def _hold(self, trace: Trace, span: Span, now: float) -> None:
+        trace.hold(span, now)
         self._held += 1
-        self._traces.move_to_end(span.trace_id)
         self._schedule(trace, now + self._settle_s)
+
+    def _oldest(self) -> Trace:
+        """The trace longest untouched."""
+        return next(iter(self._traces.values()))
 
     def restore(self, entries: Iterable[Entry], now: float) -> int:
         """Take up the spans that waited when the last process ended; return how many.
@@ -126,7 +112,8 @@ class TraceAssembler:
         They count as having come just now: whoever has the rest of their step was not answered.
         """
         for trace_id, (spans, emitted) in waiting(entries).items():
-            trace = self._traces[trace_id] = _Trace(trace_id, now, emitted=emitted)
+            trace = self._traces[trace_id] = Trace(trace_id, now)
+            trace.emitted = emitted
             for span in spans:
                 self._hold(trace, span, now)
         return self._held
@@ -159,7 +146,7 @@ class TraceAssembler:
         vitals: list[Vital] = []
         aim = self._held // 2
         while self._held > aim:
-            vitals += self._cut(next(iter(self._traces.values())), now)
+            vitals += self._cut(self._oldest(), now)
         return vitals
 
     def flush(self, now: float) -> list[Vital]:
@@ -167,9 +154,8 @@ class TraceAssembler:
         vitals: list[Vital] = []
         while self._dues and self._dues[0] <= now:
             due = heapq.heappop(self._dues)
-            for trace_id in self._due.pop(due):
-                trace = self._traces.get(trace_id)
-                if trace is not None and trace.due == due:
+            for trace in self._due.pop(due):
+                if trace.due == due:
                     trace.due = 0.0
                     self._look(trace, now, vitals)
         return vitals
@@ -178,111 +164,136 @@ class TraceAssembler:
         """Return the vitals of all that is held, waiting for nothing: the process stops."""
         vitals: list[Vital] = []
         while self._traces:
-            vitals += self._finish(next(iter(self._traces.values())), now)
+            vitals += self._finish(self._oldest(), now)
         self._due.clear()
         self._dues.clear()
         return vitals
 
-    def _schedule(self, trace: _Trace, due: float) -> None:
+    def _schedule(self, trace: Trace, due: float) -> None:
         if trace.due and trace.due <= due:
             return
         trace.due = due
         together = self._due.get(due)
         if together is None:
-            self._due[due] = [trace.trace_id]
+            self._due[due] = [trace]
             heapq.heappush(self._dues, due)
         else:
-            together.append(trace.trace_id)
+            together.append(trace)
 
-    def _look(self, trace: _Trace, now: float, vitals: list[Vital]) -> None:
+    def _look(self, trace: Trace, now: float, vitals: list[Vital]) -> None:
         # The same sums decide what is late and when to look again, or rounding might loop.
-        settled, quiet, given_up = (
-            trace.touched + self._settle_s,
-            trace.touched + self._timeout_s,
-            trace.touched + self._nameless_s,
-        )
+        settled = trace.touched + self._settle_s
+        quiet = trace.touched + self._timeout_s
+        given_up = trace.touched + self._nameless_s
         late = quiet <= now
         if given_up <= now or (late and trace.rooted):
             vitals += self._finish(trace, now)
             return
-        tree = read_trace(trace.spans, complete=late)
-        steps = _steps(tree)
-        ready = [step for step in steps if self._is_ready(step, trace, now, late)]
-        for step in ready:
-            self._emit(step, trace, now, vitals)
-        if tree.whole and len(ready) == len(steps):
-            trace.leftover = _leftover(tree, trace)
+        tree = read_trace(trace.spans, late)
+        calls = [call for call in tree.calls if self._call_is_ready(call, trace, now, late)]
+        runs = [run for run in tree.runs if self._run_is_ready(run, trace, now, late)]
+        self._emit(calls, runs, trace, now, vitals)
+        if tree.whole and len(calls) == len(tree.calls) and len(runs) == len(tree.runs):
+            trace.leftover = trace.what_is_left(tree)
         # A long trace is read at longer intervals: reading it takes time in proportion.
         soon = now + len(trace.spans) * _INTERVAL_PER_SPAN_S
         following = settled if settled > now else given_up if late else quiet
         self._schedule(trace, max(soon, following))
 
-    def _is_ready(self, step: Call | Run, trace: _Trace, now: float, late: bool) -> bool:
-        root = step.root
-        if root is not None and trace.arrived[root] + self._settle_s <= now:
+    def _call_is_ready(self, call: Call, trace: Trace, now: float, late: bool) -> bool:
+        if call.root is not None and self._has_settled(call.root, trace, now):
             return True
-        if not step.agent.named:
-            return late and not self._named_around.get(_source(step.anchor), True)
-        if isinstance(step, Run):
-            return self._has_settled(step.anchor, trace, now)
-        if step.run is not None and self._has_settled(step.run.anchor, trace, now):
+        if not call.agent.named:
+            return self._stays_nameless(call.anchor, late)
+        if call.around is not None and self._has_settled(call.around.span_id, trace, now):
             return True
-        following = step.successor
-        if following is not None and self._has_settled(following.anchor, trace, now):
-            return self._has_settled(step.anchor, trace, now)
+        following = call.successor
+        if following is not None and self._has_settled(following.anchor.span_id, trace, now):
+            return self._has_settled(call.anchor.span_id, trace, now)
         return late
 
-    def _has_settled(self, span: Span, trace: _Trace, now: float) -> bool:
-        return trace.arrived[span.span_id] + self._settle_s <= now
+    def _run_is_ready(self, run: Run, trace: Trace, now: float, late: bool) -> bool:
+        if run.root is not None and self._has_settled(run.root, trace, now):
+            return True
+        if not run.agent.named:
+            return self._stays_nameless(run.anchor, late)
+        return self._has_settled(run.anchor.span_id, trace, now)
 
-    def _cut(self, trace: _Trace, now: float) -> list[Vital]:
+    def _has_settled(self, span_id: str, trace: Trace, now: float) -> bool:
+        return trace.arrived(span_id) + self._settle_s <= now
+
+    def _stays_nameless(self, span: Span, late: bool) -> bool:
+        """Whether nothing around a span of this source is to be expected to name its agent."""
+        return late and not self._named_around.get(_source(span), True)
+
+    def _cut(self, trace: Trace, now: float) -> list[Vital]:
         """Finish `trace` before its time for want of room."""
         self.unmapped["trace_cut"] += 1
         return self._finish(trace, now)
 
-    def _finish(self, trace: _Trace, now: float) -> list[Vital]:
+    def _finish(self, trace: Trace, now: float) -> list[Vital]:
         """Give out what is left of `trace` as it stands, count the rest, and forget it."""
         vitals: list[Vital] = []
         if trace.leftover is None:
-            tree = read_trace(trace.spans, complete=True)
-            for step in _steps(tree):
-                self._emit(step, trace, now, vitals)
-            trace.leftover = _leftover(tree, trace)
+            tree = read_trace(trace.spans, True)
+            self._emit(tree.calls, tree.runs, trace, now, vitals)
+            trace.leftover = trace.what_is_left(tree)
         if trace.leftover:
             self.unmapped.update(trace.leftover)
         self._gone.append(Gone(trace.trace_id, {}, list(trace.spans)))
         del self._traces[trace.trace_id]
         self._held -= len(trace.spans)
+        trace.let_go()
         return vitals
 
-    def _emit(self, step: Call | Run, trace: _Trace, now: float, vitals: list[Vital]) -> None:
-        for span in step.members:
-            if span.span_id in trace.emitted:
-                return
-        emitted = {span.span_id: len(step.tools) for span in step.members}
-        trace.emitted.update(emitted)
-        self._gone.append(Gone(trace.trace_id, emitted))
-        identity = step.agent.identity()
-        if identity is None:
-            self.unmapped["no_identity"] += 1
-            return
+    def _emit(
+        self,
+        calls: list[Call],
+        runs: list[Run],
+        trace: Trace,
+        now: float,
+        vitals: list[Vital],
+    ) -> None:
+        """Give out those of these steps of which nothing has gone out before."""
+        emitted: dict[str, int] = {}
+        for call in calls:
+            if trace.note(call.members, len(call.tools), emitted):
+                identity = call.agent.identity()
+                if identity is None:
+                    self.unmapped["no_identity"] += 1
+                    continue
+                if not call.names_itself:
+                    self._learn(call)
+                if call.around is not None and call.around.span_id in trace.emitted:
+                    self.unmapped["late_for_run"] += 1
+                vital = call_vital(call, identity.agent_id, now)
+                self._give(vital, identity, call.agent, now, vitals)
+        for run in runs:
+            if trace.note(run.members, len(run.tools), emitted):
+                identity = run.agent.identity()
+                if identity is None:
+                    self.unmapped["no_identity"] += 1
+                    continue
+                vital = run_vital(run, identity.agent_id, now)
+                self._give(vital, identity, run.agent, now, vitals)
+        if emitted:
+            trace.emitted = {**trace.emitted, **emitted} if trace.emitted else emitted
+            self._gone.append(Gone(trace.trace_id, emitted))
+
+    def _give(
+        self, vital: Vital, identity: Identity, agent: Agent, now: float, vitals: list[Vital]
+    ) -> None:
+        """Give `vital` out, unless it must be refused."""
         agent_id = identity.agent_id
-        if isinstance(step, Call):
-            if not step.names_itself:
-                self._learn(step)
-            if step.run is not None and step.run.anchor.span_id in trace.emitted:
-                self.unmapped["late_for_run"] += 1
-            vital = call_vital(step, agent_id, now)
-        else:
-            vital = run_vital(step, agent_id, now)
-        refused = refusal(vital, 0, now)
-        if refused is not None:
-            self.unmapped[_why(refused, vital, now)] += 1
-            return
+        if not (agent_id in self.identity_rule and is_sound(vital, now)):
+            refused = refusal(vital, 0, now)
+            if refused is not None:
+                self.unmapped[_why(refused, vital, now)] += 1
+                return
         vitals.append(vital)
         _note(self.identity_rule, agent_id, identity.rule, _RULES_MAX)
-        if step.agent.service:
-            self._services[step.agent.service] = None
+        if agent.service:
+            self._services[agent.service] = None
             if len(self._services) > _SOURCES_MAX:
                 self._services.popitem(last=False)
 
@@ -301,29 +312,6 @@ def _note(latest: OrderedDict[_K, _V], key: _K, value: _V, most: int) -> None:
     latest.move_to_end(key)
     if len(latest) > most:
         latest.popitem(last=False)
-
-
-def _steps(tree: Tree) -> list[Call | Run]:
-    return [*tree.calls, *tree.runs]
-
-
-_NOTHING: Counter[str] = Counter()
-
-
-def _leftover(tree: Tree, trace: _Trace) -> Counter[str]:
-    """Why spans became no step or part of one.
-
-    Among them tools that came when the call that caused them, or the run around them, had gone out.
-    """
-    if not tree.unused and not any(call.tools for call in tree.calls) and not tree.runs:
-        return _NOTHING
-    reasons = Counter(tree.unused.values())
-    for reason, steps in (("late_for_call", tree.calls), ("late_for_run", tree.runs)):
-        for step in steps:
-            missed = len(step.tools) - trace.emitted.get(step.anchor.span_id, len(step.tools))
-            if missed > 0:
-                reasons[reason] += missed
-    return reasons
 
 
 def _why(refused: Refusal, vital: Vital, now: float) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from immune.errors import InvalidInput
 from immune.intake.bounds import check_size, inflate
 from immune.intake.otlp import from_json, from_protobuf
-from immune.intake.otlp.span import RawSpan, Span, span_of
+from immune.intake.otlp.span import RawSpan, Span, fault_of, span_of
 from immune.intake.salt import Salt
 
 PROTOBUF = "application/x-protobuf"
@@ -56,22 +56,10 @@ def decode_traces(
 
     def take(raw: RawSpan) -> None:
         # one at a time: what is kept of a span is less than what came
-        if fault := _fault(raw):
+        if fault := fault_of(raw):
             rejected[fault] += 1
         else:
             spans.append(span_of(raw, salt))
 
     reader(body, take)
     return DecodedSpans(spans, dict(rejected))
-
-
-def _fault(raw: RawSpan) -> str:
-    if not raw.trace_id.strip("0") or not raw.span_id.strip("0"):
-        return "trace_id and span_id must not be empty"
-    if len(raw.trace_id) > 64 or len(raw.span_id) > 64 or len(raw.parent_id) > 64:
-        return "trace_id, span_id or parent_span_id is too long"
-    if not raw.start_ns or not raw.end_ns:
-        return "start_time_unix_nano and end_time_unix_nano must be set"
-    if raw.end_ns < raw.start_ns:
-        return "the span ends before it starts"
-    return ""

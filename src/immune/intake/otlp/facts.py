@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """What we know of a span once its dialect no longer matters."""
 
 from __future__ import annotations
@@ -44,79 +45,84 @@ NO_FACTS = Facts()
 """Of a span that tells none: the very same each time `facts_of` finds nothing."""
 
 
-NUMBER, TEXT, NAME, PROVIDER = range(4)
+_NUMBER, _TEXT, _NAME, _PROVIDER = 0, 1, 2, 3
 """Which values may fill a field."""
 
-Plan = tuple[tuple[int, int, tuple[str, ...]], ...]
+_Plan = tuple[tuple[int, int, tuple[str, ...]], ...]
 """Places of fields, what may fill each, and the names that may, the first to count first."""
 
-PLANS: dict[tuple[str, ...], Plan] = {}
+_PLANS: dict[tuple[str, ...], _Plan] = {}
 """By the names that a span has: an instrumentation sends the same ones again and again."""
 _PLANS_MAX = 4096
 
 
-def plan(present: tuple[str, ...]) -> Plan:
-    """Return the plan for a span that has these names, which is in `PLANS` from then on."""
-    if len(PLANS) >= _PLANS_MAX:
-        PLANS.clear()
+def _plan(present: tuple[str, ...]) -> _Plan:
+    """Return the plan for a span that has these names, which is in `_PLANS` from then on."""
+    if len(_PLANS) >= _PLANS_MAX:
+        _PLANS.clear()
     found: list[tuple[int, int, tuple[str, ...]]] = []
     for table in (names.TEXT_FACTS, names.NUMBER_FACTS):
         for field, row in table.items():
             if there := tuple(name for name in row if name in present):
                 found.append((Facts.__struct_fields__.index(field), _filling(field), there))
-    PLANS[present] = tuple(found)
-    return PLANS[present]
+    _PLANS[present] = tuple(found)
+    return _PLANS[present]
 
 
 # An agent's name is never left out for being odd, or the step would go to somebody else: it is
 # kept, cut, and the vital refused.
 _IDENTITY = frozenset({"immune_id", "agent_id", "agent_name", "agent_node"})
-IDENTITY_LENGTH_MAX = 1024
-COUNT_MAX = sys.float_info.max
+_NAME_LENGTH_MAX = 1024
+_COUNT_MAX = sys.float_info.max
 """Whole numbers may be larger still."""
 
 
 def _filling(field: str) -> int:
     if field in names.NUMBER_FACTS:
-        return NUMBER
+        return _NUMBER
     if field == "provider":
-        return PROVIDER
-    return NAME if field in _IDENTITY else TEXT
+        return _PROVIDER
+    return _NAME if field in _IDENTITY else _TEXT
 
 
-BLANK: list[Any] = [getattr(NO_FACTS, field) for field in Facts.__struct_fields__]
-ODD = Facts.__struct_fields__.index("odd")
+_BLANK: list[Any] = [getattr(NO_FACTS, field) for field in Facts.__struct_fields__]
+_ODD = Facts.__struct_fields__.index("odd")
 
 
-def facts_in_python(wanted: dict[str, object]) -> Facts:
+def facts_of(wanted: dict[str, object]) -> Facts:
     """Return the facts that these attributes tell.
 
     Text that no vital may carry is left out, and so is a number that is no count (see `odd`).
     """
     present = tuple(wanted)
-    found = BLANK.copy()
-    for place, filling, candidates in PLANS.get(present) or plan(present):
+    found = _BLANK.copy()
+    none = True
+    for place, filling, candidates in _PLANS.get(present) or _plan(present):
         for name in candidates:
             value = wanted[name]
-            if filling == NUMBER:
+            if filling == _NUMBER:
                 if type(value) is int or type(value) is float:
-                    if 0 <= value <= COUNT_MAX:
+                    if 0 <= value <= _COUNT_MAX:
                         found[place] = float(value)
+                        none = False
                         break
-                    found[ODD] = True
-            elif type(value) is not str or not value:
-                continue
-            elif filling == NAME:
-                found[place] = value[:IDENTITY_LENGTH_MAX]
-                break
-            elif (
-                len(value) <= ID_LENGTH_MAX
-                and value.isprintable()
-                and (filling == TEXT or value not in names.NO_PROVIDERS)
-            ):
-                found[place] = value
-                break
-    return NO_FACTS if found == BLANK else Facts(*found)
+                    found[_ODD] = True
+                    none = False
+            elif type(value) is str and value:
+                text = value
+                if filling == _NAME:
+                    found[place] = text[:_NAME_LENGTH_MAX]
+                    none = False
+                    break
+                if (
+                    len(text) <= ID_LENGTH_MAX
+                    and text.isprintable()
+                    and (filling == _TEXT or text not in names.NO_PROVIDERS)
+                ):
+                    found[place] = text
+                    none = False
+                    break
+    return NO_FACTS if none else Facts(*found)
 
 
 def clean(text: str | None) -> str | None:

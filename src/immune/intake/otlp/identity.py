@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Whose work a span is.
 
 ``immune.agent.id``, else ``gen_ai.agent.id``, else the service's name and the agent's, else the
@@ -8,9 +9,6 @@ in the end from its resource. A service without a name is left out of the identi
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
-
-import msgspec
 
 from immune.intake.otlp.facts import NO_FACTS
 from immune.intake.otlp.span import Span
@@ -29,54 +27,66 @@ class IdentityRule(enum.StrEnum):
     SERVICE = "service.name"
 
 
-class Identity(NamedTuple):
+# Reading a member of an enumeration costs more than the rest of a comparison.
+_IMMUNE_ID, _AGENT_ID, _SERVICE_AND_NAME, _NAME, _SERVICE = IdentityRule
+
+
+class Identity:
     """An agent's id and the rule that gave it."""
 
-    agent_id: str
-    rule: IdentityRule
+    __slots__ = ("agent_id", "rule")
+
+    def __init__(self, agent_id: str, rule: IdentityRule) -> None:
+        self.agent_id = agent_id
+        self.rule = rule
 
 
-class Agent(msgspec.Struct, frozen=True, gc=False):
-    """What spans say of the agent at work."""
+class Agent:
+    """What spans say of the agent at work; never changed."""
 
-    immune_id: str | None
-    agent_id: str | None
-    name: str | None
-    agent_type: str | None
-    service: str | None
+    __slots__ = ("agent_id", "agent_type", "immune_id", "name", "named", "service")
 
-    @property
-    def named(self) -> bool:
-        return bool(self.immune_id or self.agent_id or self.name)
-
-    @property
-    def silent(self) -> bool:
-        """It says nothing but the service."""
-        return not (self.immune_id or self.agent_id or self.name or self.agent_type)
+    def __init__(
+        self,
+        immune_id: str | None,
+        agent_id: str | None,
+        name: str | None,
+        agent_type: str | None,
+        service: str | None,
+    ) -> None:
+        self.immune_id = immune_id
+        self.agent_id = agent_id
+        self.name = name
+        self.agent_type = agent_type
+        self.service = service
+        self.named = bool(immune_id or agent_id or name)
+        """More is said of it than its service and its type."""
 
     def identity(self) -> Identity | None:
         """Return the agent's id, or None where nothing tells it."""
         if self.immune_id:
-            return Identity(self.immune_id, IdentityRule.IMMUNE_ID)
+            return Identity(self.immune_id, _IMMUNE_ID)
         if self.agent_id:
-            return Identity(self.agent_id, IdentityRule.AGENT_ID)
+            return Identity(self.agent_id, _AGENT_ID)
         if self.name and self.service:
-            return Identity(f"{self.service}/{self.name}", IdentityRule.SERVICE_AND_NAME)
+            return Identity(f"{self.service}/{self.name}", _SERVICE_AND_NAME)
         if self.name:
-            return Identity(self.name, IdentityRule.NAME)
+            return Identity(self.name, _NAME)
         if self.service:
-            return Identity(self.service, IdentityRule.SERVICE)
+            return Identity(self.service, _SERVICE)
         return None
 
 
 def told_by(span: Span) -> Agent:
     """Return what `span` itself says of its agent."""
     facts = span.facts
-    node = facts.agent_node if span.role is _AGENT else None
+    name = facts.agent_name
+    if name is None and span.role is _AGENT:
+        name = facts.agent_node
     return Agent(
         facts.immune_id,
         facts.agent_id,
-        facts.agent_name or node,
+        name,
         facts.agent_type,
         span.resource.service,
     )
@@ -86,7 +96,7 @@ def joined(own: Agent, around: Agent | None) -> Agent:
     """Return `own`, completed by what the spans around it say where that is of the same agent."""
     if around is None:
         return own
-    if own.silent:
+    if not (own.named or own.agent_type):
         return around
     if _differ(own, around):
         return own
@@ -112,6 +122,16 @@ def completed(agent: Agent, span: Span) -> Agent:
         agent.agent_type or resource.agent_type,
         agent.service,
     )
+
+
+def same(one: Agent, other: Agent) -> bool:
+    """Return whether the two have one id, or neither has any."""
+    if one is other:
+        return True
+    mine, theirs = one.identity(), other.identity()
+    if mine is None or theirs is None:
+        return mine is theirs
+    return mine.agent_id == theirs.agent_id and mine.rule is theirs.rule
 
 
 def _differ(own: Agent, around: Agent) -> bool:

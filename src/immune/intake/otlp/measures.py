@@ -18,10 +18,9 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from immune.intake.otlp import names
-from immune.intake.otlp.facts import Facts
+from immune.intake.otlp.facts import Facts, facts_of
 from immune.intake.otlp.identity import Agent, Identity
 from immune.intake.otlp.points import Point
-from immune.intake.otlp.span import facts_of
 from immune.intake.otlp.spans import Role, role_of
 from immune.vitals import Kind, Vital, refusal
 

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """One span as we keep it: who called whom, when, what kind of work, and no text.
 
 `span_of` is where text ends: it is handed every wanted attribute of a span, hashes what is wanted
@@ -6,22 +7,12 @@ of arguments, results and instructions, and keeps facts only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-
 import msgspec
 
 from immune.intake.otlp import content, names
-from immune.intake.otlp.facts import NO_FACTS, Facts, facts_in_python
+from immune.intake.otlp.facts import NO_FACTS, Facts, facts_of
 from immune.intake.otlp.spans import Role, role_of
 from immune.intake.salt import Salt
-
-facts_of: Callable[[dict[str, object]], Facts] = facts_in_python
-"""The facts that attributes tell; by the compiled reader where there is one."""
-with suppress(ModuleNotFoundError):
-    from immune.intake.otlp import filling
-
-    facts_of = filling.facts_of
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,42 +46,57 @@ class Span(msgspec.Struct, frozen=True, array_like=True, gc=False):
     prompt_hash: str | None = None
 
     @property
-    def start_s(self) -> float:
-        return self.start_ns / 1e9
-
-    @property
     def end_s(self) -> float:
         return self.end_ns / 1e9
 
-    @property
-    def failed(self) -> bool:
-        """The span's status, or its error's type, says that the work failed."""
-        return self.status_error or self.facts.error_type is not None
 
-
-class RawSpan(msgspec.Struct, frozen=True, gc=False):
+class RawSpan:
     """A span as either encoding tells it, still with text: it lives only inside decoding."""
 
-    trace_id: str
-    span_id: str
-    parent_id: str
-    flags: int
-    name: str
-    start_ns: int
-    end_ns: int
-    status_code: int
-    wanted: dict[str, object]
-    """The values, any JSON, of the attributes in `names.WANTED`."""
-    resource: Resource
-    scope: str
-    speaks: bool
-    """Attributes of it, wanted or not, are in a dialect of those who speak of models and agents."""
+    __slots__ = (
+        *("trace_id", "span_id", "parent_id", "flags", "name", "start_ns", "end_ns"),
+        *("status_code", "wanted", "resource", "scope", "speaks"),
+    )
+
+    def __init__(
+        self,
+        *,
+        trace_id: str,
+        span_id: str,
+        parent_id: str,
+        flags: int,
+        name: str,
+        start_ns: int,
+        end_ns: int,
+        status_code: int,
+        wanted: dict[str, object],
+        resource: Resource,
+        scope: str,
+        speaks: bool,
+    ) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.flags = flags
+        self.name = name
+        self.start_ns = start_ns
+        self.end_ns = end_ns
+        self.status_code = status_code
+        self.wanted = wanted
+        """The values, any JSON, of the attributes in `names.WANTED`."""
+        self.resource = resource
+        self.scope = scope
+        self.speaks = speaks
+        """Attributes of it, wanted or not, are in a dialect of those who speak of models and
+        agents."""
 
 
 _STATUS_ERROR = 2
 _HAS_IS_REMOTE = 0x100
 _IS_REMOTE = 0x200
 _NAME_LENGTH_MAX = 256
+# Reading a member of an enumeration costs more than the rest of a comparison.
+_MODEL, _TOOL, _AGENT = Role.MODEL, Role.TOOL, Role.AGENT
 
 
 def resource_of(attributes: dict[str, object]) -> Resource:
@@ -100,18 +106,31 @@ def resource_of(attributes: dict[str, object]) -> Resource:
     return Resource(service=str(service) if known else None, facts=facts_of(attributes))
 
 
+def fault_of(raw: RawSpan) -> str:
+    """Return why `raw` cannot be taken, "" where it can."""
+    if not raw.trace_id.strip("0") or not raw.span_id.strip("0"):
+        return "trace_id and span_id must not be empty"
+    if len(raw.trace_id) > 64 or len(raw.span_id) > 64 or len(raw.parent_id) > 64:
+        return "trace_id, span_id or parent_span_id is too long"
+    if not raw.start_ns or not raw.end_ns:
+        return "start_time_unix_nano and end_time_unix_nano must be set"
+    if raw.end_ns < raw.start_ns:
+        return "the span ends before it starts"
+    return ""
+
+
 def span_of(raw: RawSpan, salt: Salt) -> Span:
     """Return the span to keep of `raw`."""
     wanted = raw.wanted
     if names.METADATA in wanted:
         wanted = {**content.metadata_facts(wanted), **wanted}
-    role = role_of(wanted, speaks=raw.speaks)
+    role = role_of(wanted, raw.speaks)
     args_hash = result_hash = 0
     prompt_hash: str | None = None
-    if role is Role.TOOL:
+    if role is _TOOL:
         args_hash = content.arguments_hash(wanted, salt)
         result_hash = content.result_hash(wanted, salt)
-    elif role in (Role.MODEL, Role.AGENT) and not names.TEXTS.isdisjoint(wanted):
+    elif (role is _MODEL or role is _AGENT) and not names.TEXTS.isdisjoint(wanted):
         instructions = content.instructions(wanted)
         prompt_hash = salt.label(instructions) if instructions else None
     remote = raw.flags & _HAS_IS_REMOTE and raw.flags & _IS_REMOTE

@@ -1,9 +1,9 @@
+# cython: annotation_typing=False
 """What kind of work a span is, whichever dialect says it."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 
 from immune.intake.otlp import names
 
@@ -68,8 +68,11 @@ _TRACELOOP = {
 }
 _REQUEST_TYPES = {"chat": Role.MODEL, "completion": Role.MODEL}
 
+_MODELS = frozenset(names.TEXT_FACTS["model"])
+_TOKENS = frozenset(names.NUMBER_FACTS["output_tokens"])
 
-def role_of(attributes: Mapping[str, object], *, speaks: bool) -> Role:
+
+def role_of(attributes: dict[str, object], speaks: bool) -> Role:
     """Return what kind of work the span with these attributes is.
 
     Where no kind is named at all, a model together with tokens makes a call of a model. `speaks`:
@@ -90,15 +93,14 @@ def role_of(attributes: Mapping[str, object], *, speaks: bool) -> Role:
         return _REQUEST_TYPES.get(kind) or _no_step(kind)
     if not speaks:
         return Role.PLAIN
-    model = any(name in attributes for name in names.TEXT_FACTS["model"])
-    tokens = any(name in attributes for name in names.NUMBER_FACTS["output_tokens"])
-    return Role.MODEL if model and tokens else Role.UNKNOWN
+    no_model, no_tokens = _MODELS.isdisjoint(attributes), _TOKENS.isdisjoint(attributes)
+    return Role.UNKNOWN if no_model or no_tokens else Role.MODEL
 
 
 def _no_step(kind: str) -> Role:
     return Role.OTHER if kind.lower() in _NO_STEPS else Role.UNKNOWN
 
 
-def _text(attributes: Mapping[str, object], name: str) -> str | None:
+def _text(attributes: dict[str, object], name: str) -> str | None:
     value = attributes.get(name)
     return value if isinstance(value, str) and value else None

@@ -16,23 +16,27 @@ if not cython.compiled:
     raise ModuleNotFoundError("the reader of the wire format was not compiled")
 
 from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
-from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
+from cython.cimports.cpython.unicode import PyUnicode_DATA, PyUnicode_DecodeUTF8, PyUnicode_New
+from cython.cimports.immune.intake.otlp.span import RawSpan
 from cython.cimports.libc.string import memcmp, memcpy
 
 from immune.intake.otlp import names
 from immune.intake.otlp.nested import Broken, nested_value
-from immune.intake.otlp.span import RawSpan, resource_of
+from immune.intake.otlp.span import resource_of
 
 _WANTED = {name.encode(): name for name in names.WANTED}
-_RESOURCE = {name.encode(): name for name in names.RESOURCE_NAMES}
-_EVENT = {name.encode(): name for name in names.EVENT_NAMES}
+_RESOURCE = {name: name for name in names.RESOURCE_NAMES}
+_EVENT = {name: name for name in names.EVENT_NAMES}
 _PREFIXES = tuple(prefix.encode() for prefix in names.DIALECT_PREFIXES)
 
 VARINT = cython.declare(cython.int, 0)
 FIXED64 = cython.declare(cython.int, 1)
 BYTES = cython.declare(cython.int, 2)
 FIXED32 = cython.declare(cython.int, 5)
+HEX = cython.declare(cython.p_const_uchar, b"0123456789abcdef")
 PLACES_MAX = cython.declare(cython.int, 128)
+LATE = cython.declare(cython.Py_ssize_t, 256)
+LATE_SIZE_MAX = cython.declare(cython.Py_ssize_t, 64)
 
 
 @cython.cclass
@@ -48,20 +52,17 @@ class _Wire:
     speaks: cython.bint
     place: cython.Py_ssize_t
     known: list
+    late: list
 
     def __cinit__(self, body: bytes):
         self.body = body
         self.byte = cython.cast(cython.p_const_uchar, cython.cast(cython.p_char, body))
-        self.at = 0
         self.end = len(body)
-        self.field = 0
-        self.kind = 0
-        self.speaks = False
-        # The attributes of the span before, by place: an instrumentation writes the same ones in
-        # the same order, so that most keys are known without being looked up. Of each: the key,
-        # the name that it is wanted by, whether it is in a dialect.
-        self.place = 0
+        # The attributes of the span before, by place: most spans have the same in the same order.
+        # Of each: the key, the name that it is wanted by, whether it is in a dialect.
         self.known = []
+        # Text that came of late: the same models are named again and again.
+        self.late = [""] * LATE
 
     @cython.cfunc
     @cython.exceptval(check=True)
@@ -143,21 +144,36 @@ class _Wire:
         return value
 
     @cython.cfunc
-    def taken(self) -> bytes:
-        """The bytes that begin here."""
+    def text(self) -> str:
+        """The text that begins here: the same `str` as before, where it came of late."""
         stop: cython.Py_ssize_t = self.stop()
         start: cython.Py_ssize_t = self.at
-        self.at = stop
+        size: cython.Py_ssize_t = stop - start
         at: cython.p_const_char = cython.cast(cython.p_const_char, self.byte + start)
-        return PyBytes_FromStringAndSize(at, stop - start)
+        self.at = stop
+        if not 0 < size <= LATE_SIZE_MAX:
+            return PyUnicode_DecodeUTF8(at, size, cython.NULL)
+        slot: cython.Py_ssize_t = (size + 5 * self.byte[start] + 3 * self.byte[stop - 1]) % LATE
+        late: str = self.late[slot]
+        if len(late) == size and memcmp(PyUnicode_DATA(late), at, size) == 0:
+            return late
+        late = PyUnicode_DecodeUTF8(at, size, cython.NULL)
+        # what is as long in characters as in bytes is ASCII, and lies in memory as it was sent
+        self.late[slot] = late if len(late) == size else ""
+        return late
 
     @cython.cfunc
-    def text(self) -> str:
+    def hex(self) -> str:
+        """The bytes that begin here in lower-case hex: how ids are told."""
         stop: cython.Py_ssize_t = self.stop()
-        start: cython.Py_ssize_t = self.at
-        self.at = stop
-        at: cython.p_const_char = cython.cast(cython.p_const_char, self.byte + start)
-        return PyUnicode_DecodeUTF8(at, stop - start, cython.NULL)
+        digits: str = PyUnicode_New(2 * (stop - self.at), 127)
+        to: cython.p_uchar = cython.cast(cython.p_uchar, PyUnicode_DATA(digits))
+        while self.at < stop:
+            to[0] = HEX[self.byte[self.at] >> 4]
+            to[1] = HEX[self.byte[self.at] & 15]
+            to += 2
+            self.at += 1
+        return digits
 
     # --- attributes -----------------------------------------------------------------------
 
@@ -170,7 +186,7 @@ class _Wire:
         name: str = None
         while self.next():
             if self.field == 1 and self.kind == BYTES:
-                name = self.key() if wanted is _WANTED else wanted.get(self.taken())
+                name = self.key() if wanted is _WANTED else wanted.get(self.text())
             elif self.field == 2 and self.kind == BYTES:
                 value_at = self.at
                 self.skip()
@@ -306,60 +322,45 @@ class _Wire:
         return self.leave(outer)
 
     @cython.cfunc
-    def span(self, resource: object, scope: str) -> object:
+    def span(self, resource: object, scope: str) -> RawSpan:
         outer: cython.Py_ssize_t = self.enter()
-        trace_id: str = ""
-        span_id: str = ""
-        parent_id: str = ""
-        name: str = ""
-        start_ns: cython.ulonglong = 0
-        end_ns: cython.ulonglong = 0
-        flags: cython.uint = 0
-        status: cython.int = 0
-        wanted: dict = {}
+        raw: RawSpan = RawSpan.__new__(RawSpan)
+        raw.trace_id = raw.span_id = raw.parent_id = raw.name = ""
+        raw.flags = raw.status_code = raw.start_ns = raw.end_ns = 0
+        raw.wanted = {}
+        raw.resource = resource
+        raw.scope = scope
         of_events: dict = {}
         self.speaks = False
         self.place = 0
         while self.next():
             if self.field == 9 and self.kind == BYTES:
-                self.attribute(_WANTED, wanted)
+                self.attribute(_WANTED, raw.wanted)
             elif self.field == 1 and self.kind == BYTES:
-                trace_id = self.taken().hex()
+                raw.trace_id = self.hex()
             elif self.field == 2 and self.kind == BYTES:
-                span_id = self.taken().hex()
+                raw.span_id = self.hex()
             elif self.field == 4 and self.kind == BYTES:
-                parent_id = self.taken().hex()
+                raw.parent_id = self.hex()
             elif self.field == 5 and self.kind == BYTES:
-                name = self.text()
+                raw.name = self.text()
             elif self.field == 7 and self.kind == FIXED64:
-                start_ns = self.fixed(8)
+                raw.start_ns = self.fixed(8)
             elif self.field == 8 and self.kind == FIXED64:
-                end_ns = self.fixed(8)
+                raw.end_ns = self.fixed(8)
             elif self.field == 11 and self.kind == BYTES:
                 self.event(of_events)
             elif self.field == 15 and self.kind == BYTES:
-                status = self.status()
+                raw.status_code = self.status()
             elif self.field == 16 and self.kind == FIXED32:
-                flags = cython.cast(cython.uint, self.fixed(4))
+                raw.flags = self.fixed(4)
             else:
                 self.skip()
         self.leave(outer)
         if of_events:
-            wanted.update(of_events)
-        return RawSpan(
-            trace_id,
-            span_id,
-            parent_id,
-            flags,
-            name,
-            start_ns,
-            end_ns,
-            status,
-            wanted,
-            resource,
-            scope,
-            self.speaks,
-        )
+            raw.wanted.update(of_events)
+        raw.speaks = self.speaks
+        return raw
 
     @cython.cfunc
     @cython.exceptval(-1)
