@@ -6,7 +6,8 @@ ARGS      ?=
 TOOLS     := .venv-tools
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-LOOPS     := src/immune/detection/compiled.py src/immune/intake/otlp/filling.py src/immune/intake/otlp/wire.py
+SPANS     := wire facts spans span identity tree trace steps assemble
+LOOPS     := src/immune/detection/compiled.py $(SPANS:%=src/immune/intake/otlp/%.py) $(wildcard src/immune/intake/otlp/*.pxd)
 # npm's own stamp; where the machine has no npm, the one from PyPI in the environment serves
 MODULES   := node_modules/.package-lock.json
 WITH_NODE := PATH="$$PATH:$(abspath $(BIN))"
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test crash fuzz lint format lock clean
+.PHONY: help env demo test crash fuzz soak lint format lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,9 @@ crash: $(INSTALLED) ## kill servers, let their stores fail: the long runs (ARGS=
 
 fuzz: $(INSTALLED) ## mutate requests against the decoders for 10 minutes (ARGS="--seconds 60")
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+soak: $(INSTALLED) ## an hour of load and a virtual week: no memory leaks (ARGS="--minutes 5 --days .2")
+	$(BIN)/python -m tests.soak $(ARGS)
 
 lint: $(INSTALLED) $(MODULES) ## ruff, mypy, the import contracts and the page's types
 	$(BIN)/ruff check .

@@ -165,6 +165,7 @@ def assemble(
             casework=casework,
             quarantine=quarantine,
             modes=modes,
+            memory=healer.memory,
             workflow=workflow,
             clock=clock,
             params=settings.intake,

@@ -333,6 +333,11 @@ class Casework:
         """When healing actions were ordered lately, in the whole fleet."""
         return list(self._ordered)
 
+    def forget(self, agent_id: str) -> None:
+        """Drop what is kept of the past cases of an agent that has none."""
+        self._cases.pop(agent_id, None)
+        self._ended.pop(agent_id, None)
+
     def fences_of(self, agent_id: str) -> list[Fence]:
         """The fences that stand around an agent."""
         return self._quarantine.standing(agent_id)

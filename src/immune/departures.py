@@ -3,7 +3,8 @@
 Of an agent that is retired nothing stays in memory, and neither its row nor its baselines in the
 store; its vitals and incidents do. With its next vital it is there again and learns anew. Whoever
 has an open case, a fence, a treatment in force or a part in an open fleet incident is not retired:
-somebody still has to decide about it.
+somebody still has to decide about it. A case that was only watched is no reason to keep an agent
+that was silent for a week.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from collections.abc import Iterable
 
 import msgspec
 
+from immune.admission import SUBSIDING
 from immune.casework import Casework
 from immune.clock import Clock
 from immune.detection import Sentinel
 from immune.detection.fleet import FleetWatch
 from immune.errors import IllegalEvent, InvalidInput, NotFound
 from immune.fleetwork import Fleetwork
+from immune.incidents import events as e
+from immune.memory import ImmuneMemory
 from immune.modes import Modes
 from immune.ports import WorkflowStore
 from immune.quarantine import QuarantineController
@@ -45,6 +49,7 @@ class Departures:
         casework: Casework,
         quarantine: QuarantineController,
         modes: Modes,
+        memory: ImmuneMemory,
         workflow: WorkflowStore,
         clock: Clock,
         params: IntakeSettings,
@@ -57,6 +62,7 @@ class Departures:
         self._casework = casework
         self._quarantine = quarantine
         self._modes = modes
+        self._memory = memory
         self._workflow = workflow
         self._clock = clock
         self._params = params
@@ -71,9 +77,19 @@ class Departures:
     # --- by itself ------------------------------------------------------------------------
 
     async def retire_silent(self) -> None:
-        """Retire whoever was silent for too long."""
-        since = self._clock.time() - self._params.retire_after_s
-        await self._retire(self._collector.unseen_since(since).tolist(), "silent")
+        """Retire whoever was silent for too long.
+
+        A case that was only watched ends, as nothing more can come of it; its agent goes with the
+        next round, when what follows from that is done.
+        """
+        now = self._clock.time()
+        unseen = self._collector.unseen_since(now - self._params.retire_after_s).tolist()
+        await self._retire(unseen, "silent")
+        for code in unseen:
+            incident = self._casework.open_of(self._names.text(code))
+            if incident is not None and incident.state in SUBSIDING:
+                left = e.Subsided(at=now, why="nothing was heard of it for too long: it is retired")
+                await self._casework.apply_unless_overtaken(incident.id, left)
 
     async def make_room(self) -> None:
         """Where there are too many, retire those unseen for longest."""
@@ -150,6 +166,8 @@ class Departures:
         for code, agent_id in going:
             self._sentinel.retire(agent_id)
             self._watch.retire(code)
+            self._casework.forget(agent_id)
+            self._memory.forget(agent_id)
         self._collector.retire([code for code, _ in going], why)
         # a mode that a person set for an agent outlives its absence
         forgotten = [agent_id for _, agent_id in going if agent_id not in self._modes.by_agent]

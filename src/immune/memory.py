@@ -154,6 +154,11 @@ class ImmuneMemory:
             bout.failed.append(action)
         return True
 
+    def forget(self, agent_id: str) -> None:
+        """Drop an agent's own record; what the fleet has learned of it stays."""
+        for record in (self._agents, self._bouts, self._cured_at):
+            record.pop(agent_id, None)
+
     def chance(
         self, cause: Cause, pattern: str, action: Action, failed: Iterable[Action] = ()
     ) -> float:

@@ -117,7 +117,10 @@ class ImmuneSystemOrchestrator:
         agents = await self.savings.load()
         if (labels := await self.workflow.setting("labels")) is not None:
             self.diagnostician.load(labels.encode())
-        self.healer.memory.load(await self.workflow.healings())
+        healings = await self.workflow.healings()
+        self.healer.memory.load(healings)
+        for agent_id in {h.agent_id for h in healings} - {row.agent_id for row in agents}:
+            self.healer.memory.forget(agent_id)  # it was retired
         await self.casework.load()
         await self.relay.load()
         await self.probations.load()

@@ -17,7 +17,7 @@ from immune.healing.actions import Action, Healing, Outcome, Treatment
 from immune.healing.trial import TrialState
 from immune.incidents import events as e
 from immune.incidents.incident import SEVERE, Incident
-from immune.incidents.states import State
+from immune.incidents.states import CLOSED, State
 from immune.lockdown import Lockdown, Lockdowns
 from immune.memory import Cell
 from immune.modes import Mode
@@ -26,7 +26,7 @@ from immune.ports import IncidentEvent
 from immune.quarantine import Bound, Fence
 from immune.roster import NO_LEVEL, STATES, Roster, worst
 from immune.supervisor import TaskHealth
-from immune.tally import Tally
+from immune.tally import Cases, Tally
 from immune.vitals import Kind, Vital
 
 
@@ -159,15 +159,16 @@ class Views:
         self._version = version
         self._started_at = system.clock.time()
         self._identity_rules = identity_rules
-        self._would_fence: set[str] = set()
-        self._would_ask: set[str] = set()
+        self._would_fence, self._would_ask = Cases(), Cases()
         self.roster = Roster(system)
         self.tally = Tally(system)
         system.casework.listeners.append(self._heard)
 
     async def load(self) -> None:
         """Count anew, after a restart, what enforcing would have done in this run."""
-        for line in await self._system.workflow.events():
+        lines = await self._system.workflow.events()
+        self._would_fence, self._would_ask = Cases(), Cases()
+        for line in lines:
             self._count(line)
         await self.tally.load()
 
@@ -180,6 +181,9 @@ class Views:
             self._would_fence.add(line.incident_id)
             if event.finding.severity >= SEVERE:
                 self._would_ask.add(line.incident_id)
+        if line.state in CLOSED:
+            self._would_fence.ended(line.incident_id)
+            self._would_ask.ended(line.incident_id)
 
     # --- the whole ---------------------------------------------------------------------------
 
@@ -211,7 +215,7 @@ class Views:
                 holding=system.quarantine.brake(now, active),
                 bounds=list(system.quarantine.bounds(now, active)),
             ),
-            would_have=WouldHave(len(self._would_fence), len(self._would_ask)),
+            would_have=WouldHave(self._would_fence.number, self._would_ask.number),
             accepted=system.collector.accepted,
             queued=system.collector.queued,
             late=system.collector.late,
@@ -223,26 +227,22 @@ class Views:
 
     async def stats(self) -> StatsView:
         system = self._system
-        incidents = [i for i in await system.workflow.incidents() if not i.is_fleet]
-        by_state: dict[str, int] = {}
-        for incident in incidents:
-            by_state[incident.state] = by_state.get(incident.state, 0) + 1
-        healings = await system.workflow.healings()
-        outcomes = [h.outcome for h in healings]
-        cured, relapsed = outcomes.count(Outcome.CURED), outcomes.count(Outcome.RELAPSED)
-        failed = outcomes.count(Outcome.FAILED) + outcomes.count(Outcome.UNREACHABLE)
+        # counted as it happens: the run's whole history, read for each look, would fill the memory
+        by_state, outcomes = self.tally.states, self.tally.outcomes
+        cured, relapsed = outcomes[Outcome.CURED], outcomes[Outcome.RELAPSED]
+        failed = outcomes[Outcome.FAILED] + outcomes[Outcome.UNREACHABLE]
         decided = cured + relapsed + failed
         return StatsView(
             vitals=await system.telemetry.count(),
             agents=len(system.collector.known()),
-            incidents=len(incidents),
-            incidents_by_state=by_state,
+            incidents=by_state.total(),
+            incidents_by_state=dict(by_state),
             quarantined_now=len(system.quarantine.fenced_agents()),
-            attempts=len(healings),
+            attempts=outcomes.total(),
             cured=cured,
             relapsed=relapsed,
             failed=failed,
-            undecided=len(healings) - decided,
+            undecided=outcomes.total() - decided,
             success_rate=cured / decided if decided else None,
             memory=list(system.healer.memory.summary()),
         )

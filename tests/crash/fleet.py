@@ -2,7 +2,8 @@
 
 It reports its steps over HTTP, each until it was answered 202, and carries out what a server orders
 over HTTP, each key once. What it was answered and what it did is its ledger, which a test holds
-against the server's store. Run as ``python -m tests.crash.fleet AGENTS SEED``; it prints its port.
+against the server's store. Run as ``python -m tests.crash.fleet AGENTS SEED [INTERVAL_S]``; it
+prints its port.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from immune.vitals import Vital
 from tests.crash.ledger import Done, Fenced, Ledger, Order, Target
 
 INTERVAL_S = 0.1
-"""Between two steps of an agent: hundreds of lives of a fleet pass in a minute."""
+"""Between two steps of an agent, unless told: hundreds of lives of a fleet pass in a minute."""
 HISTORY_S = 60.0
 BATCH = 400
 ANSWER_DELAY_S = 0.03
@@ -37,7 +38,8 @@ ANSWER_DELAY_S = 0.03
 class Fleet:
     """The agents, what they have to report, and their ledger."""
 
-    def __init__(self, agents: int, seed: int) -> None:
+    def __init__(self, agents: int, seed: int, interval_s: float = INTERVAL_S) -> None:
+        self._interval_s = interval_s
         self._clock = SystemClock()
         self._names = Names()
         self._fleet = SimulatedFleet(
@@ -45,7 +47,7 @@ class Fleet:
             seed=seed,
             names=self._names,
             start_at=self._clock.time(),
-            interval_s=INTERVAL_S,
+            interval_s=interval_s,
         )
         self._link = SimulatedLink(self._fleet, self._clock)
         self._chaos = ChaosInjector(self._fleet, seed)
@@ -121,7 +123,7 @@ class Fleet:
         """Step and report, for ever."""
         with httpx2.Client(timeout=10, trust_env=False) as client:
             while True:
-                threading.Event().wait(INTERVAL_S / 2)
+                threading.Event().wait(self._interval_s / 2)
                 with self._turn:
                     self._report(self._fleet.step(self._clock.time()))
                     batch = [self._unsent[i] for i in range(min(BATCH, len(self._unsent)))]
@@ -210,7 +212,8 @@ class _Server(ThreadingHTTPServer):
 
 
 def main() -> None:
-    fleet = Fleet(int(sys.argv[1]), int(sys.argv[2]))
+    agents, seed, *interval_s = sys.argv[1:]
+    fleet = Fleet(int(agents), int(seed), *map(float, interval_s))
     server = _Server(("127.0.0.1", 0), _handler(fleet))
     print(server.server_address[1], flush=True)  # noqa: T201  # how the test learns the port
     threading.Thread(target=server.serve_forever, daemon=True).start()

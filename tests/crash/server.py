@@ -20,6 +20,7 @@ from immune.clock import SystemClock
 from immune.columns import Names
 from immune.errors import Unreachable
 from immune.healing.actions import Action, ActionAnswer, Treatment
+from immune.run.allocator import return_freed_memory
 from immune.run.house import house, serve_web
 from immune.run.listener import fast_loop, listen
 from immune.settings import Settings, load
@@ -77,6 +78,7 @@ async def _serve(settings: Settings, fleet: str) -> None:
 def main() -> None:
     settings, _ = load(environment={k: v for k, v in os.environ.items() if k.startswith("IMMUNE_")})
     as_json()
+    return_freed_memory()
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
         runner.run(_serve(settings, sys.argv[1]))
 

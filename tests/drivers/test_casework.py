@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from tests.incidents.cases import diagnosed, finding, incident, relapsed, released
 
@@ -209,3 +210,17 @@ async def test_a_store_that_refuses_writes_is_shown_until_it_takes_them_again() 
     workflow.full = False
     await desk.opened()
     assert desk.supervisor.degraded == []
+
+
+async def test_of_an_agent_that_is_gone_no_past_case_is_kept() -> None:
+    """When its last one ended and how many it had in a day goes with it; the store keeps them."""
+    desk = Desk()
+    case = await desk.contained()
+    await desk.casework.apply(case.id, released(e.Verdict.FALSE_ALARM))
+    later = msgspec.structs.replace(case, id="inc-2")
+    assert desk.casework.ended_at("a") == 110.0
+    assert desk.casework.earlier(later) == [case.opened_at]
+    desk.casework.forget("a")
+    assert desk.casework.ended_at("a") is None
+    assert desk.casework.earlier(later) == []
+    assert await desk.workflow.incident(case.id) is not None

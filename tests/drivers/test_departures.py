@@ -9,6 +9,7 @@ from immune.assemble import System, assemble
 from immune.clock import ManualClock
 from immune.columns import Names, from_vitals
 from immune.errors import InvalidInput, NotFound, Refused
+from immune.incidents.states import State
 from immune.settings import IntakeSettings, Settings
 from immune.testing import MemoryTelemetry, MemoryWorkflow, RecordingNotifier, ScriptedLink
 from immune.vitals import Vital
@@ -147,6 +148,30 @@ async def test_an_agent_that_said_goodbye_is_not_missed() -> None:
     assert system.views.open_incidents()
     with pytest.raises(NotFound):
         system.desk.departures.goodbye("nobody")
+
+
+async def test_a_case_that_is_only_watched_ends_when_its_agent_is_gone_for_a_week() -> None:
+    """Agents that leave without a word would fill the memory otherwise; no decision is taken."""
+    system, clock = await _system()
+    for _ in range(60):
+        await step(system, "rude")
+    for _ in range(60):
+        clock.advance(4.0)
+        await step(system)
+    (case,) = system.views.open_incidents()
+    assert (case.agent_id, case.state) == ("rude", State.OBSERVED)
+    clock.advance(8 * DAY_S)
+    for _ in range(3):
+        await step(system)
+        clock.advance(61.0)
+    assert system.views.open_incidents() == []
+    assert system.views.code("rude") is None
+    assert system.collector.tracked == 0
+    ended = await system.orchestrator.workflow.incident(case.id)
+    assert ended is not None
+    assert ended.state is State.DISMISSED
+    await step(system, "rude")
+    assert system.views.code("rude") is not None
 
 
 async def test_another_name_counts_as_the_agent_also_after_a_restart() -> None:

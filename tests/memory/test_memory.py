@@ -283,3 +283,15 @@ def test_courses_are_bounded() -> None:
     for n in range(50):
         memory.take(attempt(n, Action.RESET_MEMORY, Outcome.RELAPSED))
     assert len(memory._courses) == 10
+
+
+def test_an_agent_that_is_gone_is_forgotten_and_what_it_taught_is_not() -> None:
+    """Its bans end with it; the fleet's chances stay as they were."""
+    memory = ImmuneMemory()
+    memory.take(attempt(1, Action.RESET_MEMORY, Outcome.RELAPSED))
+    chance = memory.chance(Cause.COST_OVERRUN, "input_tokens", Action.RESET_MEMORY)
+    assert memory.banned("a", Cause.COST_OVERRUN, Action.RESET_MEMORY, 2.0)
+    memory.forget("a")
+    assert memory.tried("a") == ()
+    assert not memory.banned("a", Cause.COST_OVERRUN, Action.RESET_MEMORY, 2.0)
+    assert memory.chance(Cause.COST_OVERRUN, "input_tokens", Action.RESET_MEMORY) == chance

@@ -42,7 +42,7 @@ async def test_a_body_in_another_character_set_is_refused(
     )
 
 
-@pytest.mark.parametrize("body", [MODE, gzip.compress(MODE)])
+@pytest.mark.parametrize("body", [MODE, gzip.compress(MODE)], ids=["plain", "packed"])
 async def test_an_order_is_sent_as_it_is(site: Site, body: bytes) -> None:
     """One that is said to be compressed is refused as that, whether it is or not."""
     headers = {"content-type": "application/json", "content-encoding": "gzip"}

@@ -22,7 +22,7 @@ from immune.incidents.events import Verdict
 from immune.incidents.incident import Incident
 from immune.modes import Mode
 from immune.notify import LogNotifier
-from immune.ports import IncidentEvent
+from immune.ports import IncidentEvent, TelemetryStore
 from immune.quarantine import BrakeParams
 from immune.settings import Settings, StoreSettings
 from immune.simulation.fleet import SimulatedFleet
@@ -112,7 +112,7 @@ class Simulation:
         )
         self.operator = Operator(options.operator)
         self.workflow = SqlStore("sqlite://", run_id="simulation")
-        self.telemetry = MemoryTelemetry(self.names)
+        self.telemetry: TelemetryStore = MemoryTelemetry(self.names)
         self._link = SimulatedLink(self.fleet, self.clock)
         self.system = self._assemble()
         self.witnesses: list[Callable[[VitalColumns], None]] = []

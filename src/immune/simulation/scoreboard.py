@@ -6,7 +6,7 @@ until the run is over, so nothing can learn from it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -34,6 +34,9 @@ from immune.simulation.report import (
 
 GRACE_S = 5.0
 """Seconds after a sickness ended by itself in which an alarm about it is no false one."""
+
+HEARD_S = 60.0
+"""Seconds after which every event of a time is long known here."""
 
 FRESH_STEPS = 5
 """Fresh steps that a proof must rest on at least."""
@@ -79,14 +82,23 @@ class _Case:
 
     injection: Injection
     row: InjectionRow
-    ends: list[float] = field(default_factory=list)
-    """Ends of the agent's own steps since the injection, until it is contained."""
+    steps: int = 0
+    """The agent's own steps since the injection, until it is contained, but for the last ones."""
+    ends: deque[float] = field(default_factory=deque)
+    """Ends of the last ones: of a case that nobody contains there would be no end of them."""
     verified: bool = False
     """The incident that resolved it last rested on enough fresh steps."""
     resolved_while_sick: bool = False
 
     def steps_until(self, at: float) -> int:
-        return sum(end <= at for end in self.ends)
+        return self.steps + sum(end <= at for end in self.ends)
+
+    def follow(self, end: float) -> None:
+        """The agent's next step ended."""
+        self.ends.append(end)
+        while self.ends[0] < end - HEARD_S:
+            self.ends.popleft()
+            self.steps += 1
 
     @property
     def right(self) -> bool:
@@ -166,7 +178,7 @@ class Scoreboard:
         for row in rows.tolist():
             for case in self._following[int(columns.agent[row])]:
                 if at[row] > case.injection.at:
-                    case.ends.append(float(at[row]))
+                    case.follow(float(at[row]))
 
     def record(self, event: IncidentEvent, incident: Incident) -> None:
         """An event was committed; `incident` is as it is after it."""
