@@ -270,6 +270,7 @@ async def test_many_are_approved_after_a_list_of_what_will_happen(
         await stage.severe(agent)
     stage.running = False
     page = await viewer.open("queue")
+    await expect(page.get_by_role("button", name="Approve this plan")).to_be_enabled()
     await page.keyboard.press("x")
     await expect(page.get_by_role("button", name="Approve selected (1)…")).to_be_visible()
     await page.keyboard.press("x")
