@@ -49,7 +49,7 @@ class Interner:
         self._free: list[int] = []
         self._reused: set[int] = set()
         self.aliases: dict[str, str] = {}
-        """Strings that stand for another; changed by `alias` alone."""
+        """Strings that stand for another; changed by `alias` and `unalias` alone."""
         for text in strings:
             self.code(text)
 
@@ -82,6 +82,11 @@ class Interner:
     def alias(self, text: str, name: str) -> None:
         """From now on `text`, which has no code of its own, stands for `name`."""
         self.aliases[text] = name
+        self._codes.pop(text, None)
+
+    def unalias(self, text: str) -> None:
+        """From now on `text`, an alias, stands for itself."""
+        del self.aliases[text]
         self._codes.pop(text, None)
 
     def free(self, code: int) -> None:

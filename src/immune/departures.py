@@ -117,29 +117,50 @@ class Departures:
     async def alias(self, agent_id: str, alias: str) -> dict[str, str]:
         """Steps reported as `alias` count as this agent's from now on; returns all aliases.
 
-        Raises NotFound, and InvalidInput for a name that cannot be one.
+        An agent of that name goes, and its other names are this agent's, too. Raises NotFound,
+        InvalidInput for a name that cannot be one, and IllegalEvent where somebody must decide
+        about the agent of that name first.
         """
         code = self._known(agent_id)
         name = self._names.text(code)
         if fault := agent_id_fault(alias):
             raise InvalidInput("alias", fault)
-        if alias == name or alias in self._names.aliases.values():
-            raise InvalidInput("alias", f"{alias} is an agent's own name here")
+        if alias == name:
+            raise InvalidInput("alias", f"{alias} is the agent's own name here")
         if len(self._names.aliases) >= ALIASES_MAX:
             raise InvalidInput("alias", f"there are {ALIASES_MAX} already")
         known = self._names.find(alias)
         if known not in (None, code) and alias not in self._names.aliases:
             await self.delete(alias)
-        self._names.alias(alias, name)
-        stored = msgspec.json.encode(self._names.aliases).decode()
-        await self._workflow.put_setting(_SETTING, stored)
+        for other in (alias, *(a for a, of in self._names.aliases.items() if of == alias)):
+            self._names.alias(other, name)
+        return await self._keep_aliases()
+
+    async def unalias(self, agent_id: str, alias: str) -> dict[str, str]:
+        """Steps reported as `alias` are an agent's own from now on; returns all aliases.
+
+        Raises NotFound where it is no other name of this agent, which need not be there itself.
+        """
+        if self._names.aliases.get(alias) != self._names.name(agent_id):
+            raise NotFound(f"{alias} is no alias of {agent_id}")
+        self._names.unalias(alias)
+        return await self._keep_aliases()
+
+    def aliases(self) -> dict[str, str]:
+        """Every alias, and the agent that it stands for."""
         return dict(self._names.aliases)
+
+    async def _keep_aliases(self) -> dict[str, str]:
+        aliases = self.aliases()
+        await self._workflow.put_setting(_SETTING, msgspec.json.encode(aliases).decode())
+        return aliases
 
     # --- how ------------------------------------------------------------------------------
 
     def _known(self, agent_id: str) -> int:
         code = self._names.find(agent_id)
-        if code is None or not self._collector.row(code).last_seen_at:
+        last_seen = self._collector.last_seen()
+        if code is None or code >= len(last_seen) or not last_seen[code]:
             raise NotFound(f"no agent {agent_id} ever reported, or it was retired")
         return code
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from immune.diagnosis.causes import Cause
-from immune.errors import IllegalEvent, InvalidInput, NotFound, Refused, StaleVersion
+from immune.errors import IllegalEvent, InvalidInput, NotFound, Refused, StaleVersion, StoreDown
 from immune.healing.actions import Action
 from immune.incidents import events as e
 from immune.incidents.incident import Incident
@@ -21,6 +21,7 @@ from immune.incidents.states import State
 from immune.lockdown import Lockdowns
 from immune.modes import Mode
 from immune.orchestrator import ImmuneSystemOrchestrator
+from immune.ports import AgentRow, IncidentEvent
 from immune.quarantine import Fence
 
 
@@ -37,6 +38,17 @@ class Outcome(msgspec.Struct, frozen=True):
     incident_id: str
     incident: Incident | None = None
     error: str = ""
+    current: Incident | None = None
+    """The incident as it is now, where somebody decided meanwhile."""
+    meanwhile: list[IncidentEvent] = []
+    """What happened to it since the version that was stated: who, when, and why."""
+
+
+class Since(NamedTuple):
+    """What became of an incident after a person saw it."""
+
+    current: Incident
+    meanwhile: list[IncidentEvent]
 
 
 class OperatorDesk:
@@ -192,7 +204,9 @@ class OperatorDesk:
     async def _remember(self, agent_id: str) -> None:
         """Save an agent's row now: somebody has said something about it."""
         system = self._system
-        row = system.collector.row(system.collector.names.agents.code(agent_id))
+        code = system.collector.names.agents.find(agent_id)
+        scored = code is not None and self._scored(code)
+        row = system.collector.row(code) if code is not None and scored else AgentRow(agent_id)
         own = system.modes.by_agent.get(agent_id)
         await system.workflow.put_agents([msgspec.structs.replace(row, mode=str(own or ""))])
 
@@ -250,8 +264,36 @@ class OperatorDesk:
             try:
                 outcomes.append(Outcome(decision.incident_id, await order(decision)))
             except Refused as refused:
-                outcomes.append(Outcome(decision.incident_id, None, str(refused)))
+                outcomes.append(await self._outcome(decision, refused))
         return outcomes
+
+    async def _outcome(self, decision: Decision, refused: Refused) -> Outcome:
+        since = None
+        if isinstance(refused, IllegalEvent | StaleVersion | NotFound):
+            since = await self.since(decision)
+        if since is None:
+            return Outcome(decision.incident_id, None, str(refused))
+        if isinstance(refused, NotFound):
+            refused = closed(since.current)
+        return Outcome(decision.incident_id, None, str(refused), since.current, since.meanwhile)
+
+    async def since(self, decision: Decision) -> Since | None:
+        """What became of an incident, open or closed, after the version that a person saw.
+
+        None where there is no such incident, or the store does not answer: the order is refused all
+        the same.
+        """
+        workflow = self.workflow
+        try:
+            current = await workflow.incident(decision.incident_id)
+            if current is None:
+                return None
+            if current.version == decision.version:
+                return Since(current, [])
+            events = await workflow.events(incident_id=decision.incident_id)
+        except StoreDown:
+            return None
+        return Since(current, [line for line in events if line.version > decision.version])
 
     def _seen(self, decision: Decision) -> Incident:
         """The incident as the person saw it.
@@ -271,9 +313,14 @@ class OperatorDesk:
         code = collector.names.agents.find(agent_id)
         if self._system.quarantine.refuses(agent_id):
             return agent_id  # maybe never saved, and its hold must be liftable all the same
-        if code is None or not collector.row(code).last_seen_at:
+        if code is None or not (collector.queued or self._scored(code)):
             raise NotFound(f"no agent {told} ever reported")
         return agent_id
+
+    def _scored(self, code: int) -> bool:
+        """Whether vitals of an agent were handed on; those of a new one may still wait for it."""
+        last_seen = self._system.collector.last_seen()
+        return code < len(last_seen) and bool(last_seen[code])
 
     def _known_type(self, agent_type: str) -> None:
         collector = self._system.collector
@@ -291,6 +338,13 @@ class OperatorDesk:
 
     def _now(self) -> float:
         return self._system.clock.time()
+
+
+def closed(incident: Incident) -> IllegalEvent:
+    """Why an order on a closed incident is refused."""
+    return IllegalEvent(
+        f"incident {incident.id} is closed ({incident.state}): nothing is left to decide"
+    )
 
 
 def _put_mode(modes: dict[str, Mode], name: str, mode: Mode | None) -> None:

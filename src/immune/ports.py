@@ -55,6 +55,19 @@ class AgentRow(msgspec.Struct, frozen=True):
     """Own mode (observe, ask, enforce); empty where the type's or the global one holds."""
 
 
+class OrderKey(msgspec.Struct, frozen=True):
+    """The key that a client gave an order, so that sending it again does not repeat it."""
+
+    key: str
+    """Hash of the key: what a client chose is not ours to store."""
+    order: str
+    """Hash of the order."""
+    at: float
+    """When the order came, epoch seconds."""
+    answer: bytes | None = None
+    """What was answered; None until it is known: the order was begun, and has done something."""
+
+
 class BaselineRow(msgspec.Struct, frozen=True):
     """One (agent, kind)'s learned state, opaque to the store."""
 
@@ -168,6 +181,18 @@ class WorkflowStore(Protocol):
         """A value that a person set at run time (the global mode, a type's mode)."""
 
     async def put_setting(self, key: str, value: str) -> None: ...
+
+    async def order_key(self, key: str) -> OrderKey | None: ...
+
+    async def put_order_key(self, row: OrderKey) -> None:
+        """Insert or replace by key.
+
+        A row that `keyed.along` has on its way is written by the store itself, in the transaction
+        of the next unit, agents, baselines or setting that its task writes.
+        """
+
+    async def drop_order_keys(self, before: float, limit: int) -> int:
+        """Remove the oldest of those that came before that time; returns how many."""
 
 
 class TelemetryStore(Protocol):

@@ -13,7 +13,7 @@ from tests.cli.conftest import Run
 VERBS = [
     "demo", "serve", "simulate", "replay", "backtest", "status", "doctor", "agents", "incidents",
     "approve", "reject", "heal-now", "quarantine", "release", "mode", "chaos", "backup", "restore",
-    "migrate", "bench", "lockdown", "settings",
+    "migrate", "bench", "lockdown", "alias", "delete", "settings",
 ]  # fmt: skip
 PANELS = ["Run", "Real data", "Operate a running server", "Keep its data", "Measure", "Settings"]
 

@@ -272,3 +272,39 @@ def test_a_mode_is_taken_back(run: Run, server: Scripted) -> None:
     assert run("mode", "--agent", "a", *at)[0] == 2
     assert run("mode", "ask", "--agent", "a", "--clear", *at)[0] == 2
     assert len(server.orders) == 1
+
+
+def test_an_alias_is_given_taken_back_and_listed(run: Run, server: Scripted) -> None:
+    """Under whatever name; half an order is wrong usage."""
+    at = ("--server", server.url)
+    path = "/api/agents/team/coder 3/aliases"
+    server.on("POST", path, (200, {"aliases": {"coder-4": "team/coder 3"}}))
+    server.on("DELETE", path, (200, {"aliases": {}}))
+    server.on("GET", "/api/aliases", (200, {"aliases": {"coder-4": "team/coder 3"}}))
+    code, out, _ = run("alias", "team/coder 3", "coder-4", *at)
+    assert (code, out) == (0, "done: steps of coder-4 count as those of team/coder 3\n")
+    assert server.orders == [(path, {"alias": "coder-4"})]
+    code, out, _ = run("alias", "team/coder 3", "coder-4", "--clear", *at)
+    assert (code, out) == (0, "done: steps of coder-4 are an agent's own again\n")
+    assert server.queries[-1] == (path, "alias=coder-4")
+    code, out, _ = run("alias", *at)
+    assert code == 0
+    assert out.splitlines()[-1].split() == ["coder-4", "team/coder", "3"]
+    for half in (["coder"], ["--clear"]):
+        code, _, error = run("alias", *half, *at)
+        assert (code, error) == (
+            2,
+            "immune: AGENT NAME: say both, or neither to list all other names\n",
+        )
+
+
+def test_an_agent_is_forgotten_only_by_somebody_who_says_so(run: Run, server: Scripted) -> None:
+    """Nobody is there to ask: --yes says it."""
+    server.on("DELETE", "/api/agents/team/coder 3", (200, {"agent_id": "team/coder 3"}))
+    at = ("team/coder 3", "--server", server.url)
+    code, _, error = run("delete", *at)
+    assert (code, server.queries) == (2, [])
+    assert error.startswith("immune: --yes: nobody is there to ask")
+    code, out, _ = run("delete", *at, "--yes")
+    assert (code, out.startswith("done: team/coder 3 is forgotten")) == (0, True)
+    assert server.queries == [("/api/agents/team/coder 3", "")]

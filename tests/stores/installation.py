@@ -13,7 +13,7 @@ from immune.clock import ManualClock
 from immune.columns import Names, from_vitals
 from immune.healing.actions import TreatmentState
 from immune.incidents import events as e
-from immune.ports import AgentRow, BaselineRow
+from immune.ports import AgentRow, BaselineRow, OrderKey
 from immune.settings import StoreSettings
 from immune.stores.place import Place, place_of
 from immune.stores.runs import RunChoice
@@ -57,6 +57,7 @@ async def fill(store: SqlStore, cases: int = 1) -> None:
     await store.put_agents([AgentRow("agent-1")])
     await store.put_baselines([BaselineRow("agent-1", Kind.RUN, NOW, b"b\x00")])
     await store.put_setting("mode", "ask")
+    await store.put_order_key(OrderKey("k", "o", NOW, b'{"state":"ask"}'))
 
 
 async def image(store: SqlStore) -> list[object]:
@@ -71,6 +72,7 @@ async def image(store: SqlStore) -> list[object]:
         await store.agents(),
         await store.baselines(),
         await store.setting("mode"),
+        await store.order_key("k"),
     ]
 
 

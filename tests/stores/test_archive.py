@@ -80,7 +80,7 @@ async def test_a_backup_is_made_while_the_system_writes(here: Place, tmp_path: P
     await restore(made, there, NOW)
     async with opened(there.workflow) as store:
         assert len(await store.incidents()) == len(await store.fences())
-    assert len((await contents(there))[0]) == 9
+    assert len((await contents(there))[0]) == 10
 
 
 async def test_nothing_is_replaced(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ async def test_runs_do_not_see_one_another(path: Path) -> None:
         first, before = store.run_id, await image(store)
     async with opened(path, RunChoice.NEW) as store:
         second = store.run_id
-        assert await image(store) == [[], [], [], [], [], [], [], [], None]
+        assert await image(store) == [[], [], [], [], [], [], [], [], None, None]
         await fill(store)
         await store.effect_done("k1", NOW)
         await store.put_setting("mode", "enforce")

@@ -61,9 +61,24 @@ async def test_a_file_of_each_release_opens(dump: Path, path: Path) -> None:
     load(dump, path)
     async with opened(f"sqlite:///{path}") as store:
         assert store.run_id == "run-a"
-        *rows, mode = await image(store)
+        *rows, mode, key = await image(store)
         assert [len(found) for found in rows if isinstance(found, list)] == [1] * 8
         assert mode == "ask"
+        assert (key is None) == (dump.stem == "workflow-0001")
+
+
+async def test_the_keys_of_orders_move_out_of_the_settings(path: Path) -> None:
+    """An order that was carried out by the older release is not carried out by the newer again."""
+    load(RELEASED / "workflow-0001.sql", path)
+    with closing(sqlite3.connect(path)) as db:
+        value = '{"key":"4f","order":"a0","answer":{"state":"rejected","why":"né"}}'
+        db.execute("INSERT INTO settings VALUES ('run-a', 'once/7', ?)", (value,))
+        db.commit()
+    async with opened(f"sqlite:///{path}") as store:
+        kept = await store.order_key("4f")
+        assert kept is not None
+        assert (kept.order, kept.answer) == ("a0", '{"state":"rejected","why":"né"}'.encode())
+        assert await store.setting("once/7") is None
 
 
 def test_each_schema_has_its_file() -> None:

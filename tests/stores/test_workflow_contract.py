@@ -11,13 +11,14 @@ from typing import get_args
 import msgspec
 import pytest
 
+from immune import keyed
 from immune.errors import IllegalEvent, StaleVersion
 from immune.healing.actions import Action, TreatmentState
 from immune.incidents import effects as fx
 from immune.incidents import events as e
 from immune.incidents.incident import Subject
 from immune.incidents.states import State
-from immune.ports import AgentRow, BaselineRow, WorkflowStore
+from immune.ports import AgentRow, BaselineRow, OrderKey, WorkflowStore
 from immune.stores.sql import SqlStore
 from immune.testing import MemoryWorkflow
 from immune.vitals import Kind
@@ -62,6 +63,7 @@ async def test_an_empty_run_holds_nothing(store: WorkflowStore) -> None:
     assert await store.agents() == []
     assert await store.baselines() == []
     assert await store.setting("mode") is None
+    assert await store.order_key("k") is None
 
 
 async def test_an_incident_comes_back_as_it_was(store: WorkflowStore) -> None:
@@ -398,6 +400,56 @@ async def test_settings_are_kept(store: WorkflowStore) -> None:
     await store.put_setting("mode/researcher", "observe")
     assert await store.setting("mode") == "enforce"
     assert await store.setting("mode/researcher") == "observe"
+
+
+async def test_an_order_s_key_is_written_with_what_the_order_writes_first(
+    store: WorkflowStore,
+) -> None:
+    """Not with what is refused, and not with what is written after its order has ended."""
+    key = OrderKey("k", "o", NOW)
+    known = c.incident()
+    async with store.unit() as unit:
+        await unit.save_incident(known, 0)
+    with keyed.along(key):
+        with pytest.raises(StaleVersion):
+            async with store.unit() as unit:
+                await unit.save_incident(c.moved(known, State.RESOLVED), 7)
+        async with store.unit():
+            """Nothing is written."""
+        assert await store.order_key("k") is None
+        async with store.unit() as unit:
+            await unit.put_fence(c.fence())
+        assert await store.order_key("k") == key
+        answered = OrderKey("k", "o", NOW, b"{}")
+        await store.put_order_key(answered)
+        await store.put_setting("mode", "ask")
+    assert await store.order_key("k") == answered
+    for number, write in enumerate(
+        (
+            store.put_agents([AgentRow("a")]),
+            store.put_baselines([BaselineRow("a", Kind.RUN, NOW, b"b")]),
+            store.put_setting("mode", "ask"),
+        )
+    ):
+        with keyed.along(one := OrderKey(f"k-{number}", "o", NOW)):
+            await write
+        assert await store.order_key(one.key) == one
+    with keyed.along(OrderKey("late", "o", NOW)):
+        pass
+    await store.put_setting("mode", "enforce")
+    assert await store.order_key("late") is None
+
+
+async def test_expired_keys_of_orders_go_in_slices(store: WorkflowStore) -> None:
+    """The oldest first, and none that is young enough."""
+    for age in range(5):
+        await store.put_order_key(OrderKey(f"k-{age}", "o", NOW - age, b"{}"))
+    assert await store.drop_order_keys(NOW - 1.5, 2) == 2
+    found = [await store.order_key(f"k-{age}") is not None for age in range(5)]
+    assert found == [True, True, True, False, False]
+    assert await store.drop_order_keys(NOW - 1.5, 2) == 1
+    assert await store.drop_order_keys(NOW - 1.5, 2) == 0
+    assert await store.order_key("k-1") is not None
 
 
 async def test_units_go_one_after_the_other(store: WorkflowStore) -> None:

@@ -8,13 +8,24 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.web.conftest import Site, _site
 from tests.web.model import Model, path_of
+
+
+class Keyed(NamedTuple):
+    """An order that was carried out."""
+
+    method: str
+    path: str
+    body: Any
+    answered: bytes
+    key: str
+    at: float
 
 
 class Asking(RuleBasedStateMachine):
@@ -29,7 +40,7 @@ class Asking(RuleBasedStateMachine):
         self.model = Model()
         self.numbers = itertools.count()
         self.weeks = 0
-        self.keyed: list[tuple[str, str, Any, bytes, str]] = []
+        self.keyed: list[Keyed] = []
 
     def teardown(self) -> None:
         async def closed() -> None:
@@ -61,7 +72,8 @@ class Asking(RuleBasedStateMachine):
         key = f"key-{next(self.numbers)}"
         answer = self.ask(method, path, body, key)
         if answer.status_code == 200:
-            self.keyed.append((method, path, body, answer.content, key))
+            at = self.site.clock.time()
+            self.keyed.append(Keyed(method, path, body, answer.content, key, at))
         return answer
 
     def look(self) -> None:

@@ -141,7 +141,10 @@ class HttpApi(Asking):
         if behind or not case.is_open:
             assert answer.status_code == 409, answer.text
         if answer.status_code == 409:
-            now = answer.json()["current"]
+            problem = answer.json()
+            now = problem["current"]
+            versions = [line["version"] for line in problem["meanwhile"]]
+            assert versions == list(range(max(1, case.version - behind + 1), case.version + 1))
             assert (now["version"], now["state"]) == (case.version, case.state)
         else:
             assert (answer.status_code, answer.json()["field"]) in {(422, "plan"), (422, "action")}
@@ -220,15 +223,27 @@ class HttpApi(Asking):
         name, model = self.model.name(agent), self.model
         if name not in model.agents:
             assert answer.status_code == 404
-        elif other == name or other in model.aliases.values():
+        elif other == name:
             assert (answer.status_code, answer.json()["field"]) == (422, "alias")
         elif other in model.agents and self.kept(other):
             assert answer.status_code == 409
         else:
             assert answer.status_code == 200
             model.agents.discard(other)
-            model.aliases[other] = name
+            for alias in (other, *(a for a, of in model.aliases.items() if of == other)):
+                model.aliases[alias] = name
             assert answer.json()["aliases"] == model.aliases
+
+    @rule(agent=any_names, other=any_names)
+    def another_name_is_taken_back(self, agent: str, other: str) -> None:
+        """By whoever has it, there or not."""
+        path = f"{path_of(agent, 'aliases')}?alias={quote(other, safe='')}"
+        answer = self.order(path, None, "DELETE")
+        if self.model.aliases.get(other) == self.model.name(agent):
+            del self.model.aliases[other]
+            assert answer.json()["aliases"] == self.model.aliases
+        else:
+            assert answer.status_code == 404
 
     @rule(agent=any_names)
     def an_agent_is_deleted(self, agent: str) -> None:
@@ -286,7 +301,7 @@ class HttpApi(Asking):
     @rule(data=st.data())
     def an_order_is_sent_again(self, data: st.DataObject) -> None:
         """The same answer to the letter, and nothing is done; no other order may take its key."""
-        method, path, body, answered, key = data.draw(st.sampled_from(self.keyed))
+        method, path, body, answered, key, _ = data.draw(st.sampled_from(self.keyed))
         again = self.ask(method, path, body, key)
         assert (again.status_code, again.content) == (200, answered)
         other = self.ask("POST", "/api/mode", {"mode": "ask", "agent_type": "nobody's"}, key)
@@ -307,6 +322,8 @@ class HttpApi(Asking):
         week_ago = self.site.clock.time() - 7 * DAY_S
         assert all(self.model.seen[agent] <= week_ago for agent in before - there)
         self.weeks += seconds > DAY_S
+        day_ago = self.site.clock.time() - DAY_S
+        self.keyed = [order for order in self.keyed if order.at > day_ago]
         self.model.agents = there
 
     # --- always ------------------------------------------------------------------------------

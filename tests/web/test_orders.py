@@ -98,8 +98,49 @@ async def test_a_bulk_order_answers_item_by_item(site: Site) -> None:
     assert "is at version" in refused["error"]
     assert refused["incident"] is None
     assert done["incident"]["state"] == "rejected"
+    assert (done["current"], done["meanwhile"]) == (None, [])
     named = {"decisions": order[:1], "who": "ann", "why": "no"}
     assert (await site.client.post("/api/reject", json=named)).status_code == 200
+
+
+async def test_a_bulk_order_says_what_happened_meanwhile(site: Site) -> None:
+    """Who decided, when and why, of each case by itself; a closed one is told by its state."""
+    cases = [await site.case(agent) for agent in "abc"]
+    for case, verb, more in (
+        (cases[0], "reject", {"why": "I look myself"}),
+        (cases[1], "release", {"verdict": "false_alarm"}),
+    ):
+        path = f"/api/incidents/{case.id}/{verb}"
+        await site.client.post(path, json={"version": case.version, "who": "bob", **more})
+    order = [{"incident_id": case.id, "version": case.version} for case in cases]
+    order.append({"incident_id": "inc-99", "version": 1})
+    rejected, closed, done, never = (await site.client.post("/api/approve", json=order)).json()
+    assert (rejected["incident"], rejected["current"]["state"]) == (None, "rejected")
+    (line,) = rejected["meanwhile"]
+    event = line["event"]
+    assert (event["type"], event["who"], event["why"]) == ("rejected", "bob", "I look myself")
+    assert event["at"] > 0
+    assert "is closed (dismissed)" in closed["error"]
+    assert [line["event"]["verdict"] for line in closed["meanwhile"]] == ["false_alarm"]
+    assert (done["incident"]["state"], done["error"]) == ("healing", "")
+    assert (never["current"], "no open incident inc-99" in never["error"]) == (None, True)
+
+
+async def test_an_agent_can_be_ordered_about_once_its_vitals_were_accepted(site: Site) -> None:
+    """Even before they are scored, and however many agents are new."""
+    report = [{"agent_id": f"new-{number}", "latency_ms": 1} for number in range(100)]
+    for part in range(3):
+        renamed = [step | {"agent_id": f"{step['agent_id']}-{part}"} for step in report]
+        assert (await site.client.post("/api/vitals", json=renamed)).status_code == 202
+    for agent in ("new-0-0", "new-99-2"):
+        held = await site.client.post(f"/api/agents/{agent}/quarantine", json={"why": "a leak"})
+        assert (held.status_code, held.json()["fence"]["agent_id"]) == (200, agent)
+    mode = await site.client.post("/api/mode", json={"mode": "ask", "agent_id": "new-98-2"})
+    assert mode.status_code == 200
+    await site.system.orchestrator.turn()
+    agents = {a["agent_id"]: a for a in (await site.client.get("/api/agents?limit=1000")).json()}
+    assert {name for name, agent in agents.items() if agent["fenced"]} == {"new-0-0", "new-99-2"}
+    assert agents["new-98-2"]["mode"] == "ask"
 
 
 async def test_an_agent_is_held_and_let_go_by_hand(site: Site) -> None:

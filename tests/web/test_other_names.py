@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.web.conftest import Site
 
 
@@ -48,3 +50,56 @@ async def test_an_agent_in_a_case_is_not_deleted_by_its_alias(site: Site) -> Non
     for name in ("triage", "triage-v2"):
         answer = await site.client.delete(f"/api/agents/{name}")
         assert (answer.status_code, "has an open case" in answer.json()["detail"]) == (409, True)
+
+
+async def test_an_agent_that_is_renamed_twice_keeps_its_names(site: Site) -> None:
+    """All that it was ever called is the last one now, after a restart as well."""
+    await _with_alias(site)
+    renamed = await site.client.post("/api/agents/writer/aliases", json={"alias": "triage"})
+    expected = {"triage-v2": "writer", "triage": "writer"}
+    assert (renamed.status_code, renamed.json()["aliases"]) == (200, expected)
+    for name in expected:
+        await site.agent(name)
+    assert [a["agent_id"] for a in (await site.client.get("/api/agents")).json()] == ["writer"]
+    assert (await site.client.get("/api/aliases")).json() == {"aliases": expected}
+    stored = await site.system.desk.workflow.setting("aliases")
+    assert stored is not None
+    assert json.loads(stored) == expected
+
+
+async def test_an_alias_is_taken_back(site: Site) -> None:
+    """Its steps are an agent's own again, and what the other agent had before stays its own."""
+    await _with_alias(site)
+    path = "/api/agents/triage/aliases"
+    for agent, alias, status in (
+        ("writer", "triage-v2", 404),
+        ("triage", "triage", 404),
+        ("triage", "nobody", 404),
+        ("triage", "", 422),
+    ):
+        wrong = await site.client.delete(f"/api/agents/{agent}/aliases", params={"alias": alias})
+        assert wrong.status_code == status
+    await site.agent("svc/aliases")
+    for unnamed in (path, "/api/agents/svc/aliases"):  # deletes no agent of such a name
+        assert (await site.client.delete(unnamed)).json()["field"] == "alias"
+    assert (await site.client.delete("/api/agents/svc%2Faliases")).status_code == 200
+    done = await site.client.delete(path, params={"alias": "triage-v2"})
+    assert (done.status_code, done.json()) == (200, {"aliases": {}})
+    assert await site.system.desk.workflow.setting("aliases") == "{}"
+    await site.agent("triage-v2")
+    there = [agent["agent_id"] for agent in (await site.client.get("/api/agents")).json()]
+    assert there == ["triage", "triage-v2", "writer"]
+
+
+async def test_an_alias_of_an_agent_that_is_gone_can_be_taken_back(site: Site) -> None:
+    """Else a wrong one would last for ever; a key of its own answers each of two."""
+    await _with_alias(site)
+    path = "/api/agents/triage/aliases"
+    await site.client.post(path, json={"alias": "t/3"})
+    assert (await site.client.delete("/api/agents/triage")).status_code == 200
+    first, again, other = [
+        await site.client.delete(path, params={"alias": alias}, headers={"idempotency-key": "one"})
+        for alias in ("t/3", "t/3", "triage-v2")
+    ]
+    assert first.json() == again.json() == {"aliases": {"triage-v2": "triage"}}
+    assert (other.status_code, other.json()["field"]) == (422, "Idempotency-Key")

@@ -52,7 +52,7 @@ async def test_an_order_is_sent_as_it_is(site: Site, body: bytes) -> None:
     assert (await site.client.post("/api/mode", content=MODE, headers=plain)).status_code == 200
 
 
-@pytest.mark.parametrize("verb", ["vitals", "evidence", "quarantine", "goodbye", "aliases"])
+@pytest.mark.parametrize("verb", ["vitals", "evidence", "quarantine", "goodbye"])
 async def test_a_verb_is_no_end_of_an_agent_s_name(site: Site, verb: str) -> None:
     """Deleting what cannot be deleted deletes no agent of another name; as %2F it is a name."""
     await site.agent(f"svc/{verb}")

@@ -83,9 +83,11 @@ async def test_of_two_who_decide_at_once_one_does(
         done, refused = by_status[200], by_status[409]
         assert refused["type"] in REFUSALS
         assert refused["current"] == done
+        (meanwhile,) = refused["meanwhile"]
         assert done["version"] == case.version + 1
         timeline = (await people[0].get(path)).json()["events"]
         (decision,) = [line for line in timeline if line["event"]["who"] in won]
+        assert meanwhile == decision
         winner = decision["event"]["who"]
         assert done["state"] == decision["state"] == LEADS_TO[verbs[winner]]
         won[winner] += 1

@@ -8,11 +8,13 @@ import typer
 
 from immune import __version__
 from immune.cli.agents import agents
+from immune.cli.alias import alias
 from immune.cli.approve import approve
 from immune.cli.backtest import backtest
 from immune.cli.backup import backup
 from immune.cli.bench import bench
 from immune.cli.chaos import chaos
+from immune.cli.delete import delete
 from immune.cli.demo import demo
 from immune.cli.doctor import doctor
 from immune.cli.heal_now import heal_now
@@ -84,6 +86,8 @@ app.command(rich_help_panel=OPERATE)(quarantine)
 app.command(rich_help_panel=OPERATE)(release)
 app.command(rich_help_panel=OPERATE)(lockdown)
 app.command(rich_help_panel=OPERATE)(mode)
+app.command(rich_help_panel=OPERATE)(alias)
+app.command(rich_help_panel=OPERATE)(delete)
 app.command(rich_help_panel=OPERATE)(chaos)
 app.command(rich_help_panel=KEEP)(backup)
 app.command(rich_help_panel=KEEP)(restore)

@@ -63,6 +63,10 @@ class Remote:
         said = {name: value for name, value in order.items() if value not in (None, "", ())}
         return self._send("POST", path, content=msgspec.json.encode(said))
 
+    def delete(self, path: str, query: Mapping[str, object] | None = None) -> bytes:
+        """Have something taken away; raises NoServer and SaidNo."""
+        return self._send("DELETE", path, params=query)
+
     def send(self, path: str, body: bytes, content_type: str) -> bytes:
         """Post a body as it is; raises NoServer and SaidNo."""
         return self._send("POST", path, content=body, content_type=content_type)

@@ -223,6 +223,10 @@ class Quarantined(msgspec.Struct):
     fence: Fence | None = None
 
 
+class Aliases(msgspec.Struct):
+    aliases: dict[str, str]
+
+
 class Infected(msgspec.Struct):
     agent_id: str
     infection: str

@@ -158,6 +158,16 @@ baselines = sa.Table(
     sa.Column("blob", sa.LargeBinary, nullable=False),
 )
 
+order_keys = sa.Table(
+    "order_keys",
+    metadata,
+    *_of_run("key"),
+    sa.Column("order", sa.String, nullable=False),
+    sa.Column("at", TIME, nullable=False),
+    sa.Column("answer", sa.LargeBinary),
+)
+sa.Index("order_keys_oldest", order_keys.c.run_id, order_keys.c.at)
+
 settings = sa.Table(
     "settings",
     metadata,

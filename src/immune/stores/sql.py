@@ -17,13 +17,14 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from immune import keyed
 from immune.clock import Clock, SystemClock
 from immune.errors import Fatal, StoreDown
 from immune.healing.actions import Healing, Treatment, TreatmentState
 from immune.incidents.effects import AnyEffect
 from immune.incidents.events import AnyEvent
 from immune.incidents.incident import Incident
-from immune.ports import AgentRow, BaselineRow, IncidentEvent, OutboxRow, Unit
+from immune.ports import AgentRow, BaselineRow, IncidentEvent, OrderKey, OutboxRow, Unit
 from immune.quarantine import Fence
 from immune.stores import dialect, migrate
 from immune.stores import schema as s
@@ -145,7 +146,7 @@ class SqlStore:
             finally:
                 self._unit_holder = None
         # nothing is awaited in between: it is in line before the next unit can take a number
-        await commits.write(unit)
+        await _write(commits, unit)
 
     @asynccontextmanager
     async def _own(self) -> AsyncIterator[SqlUnit]:
@@ -153,7 +154,7 @@ class SqlStore:
         commits = self._to_commit()
         unit = commits.unit(self._numbers.__next__)
         yield unit
-        await commits.write(unit)
+        await _write(commits, unit)
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -305,6 +306,35 @@ class SqlStore:
     async def put_setting(self, key: str, value: str) -> None:
         async with self._own() as unit:
             unit.put_setting(key, value)
+
+    # --- keys of orders ----------------------------------------------------------------------
+
+    async def order_key(self, key: str) -> OrderKey | None:
+        k = s.order_keys
+        rows = await self._all(sa.select(k).where(k.c.run_id == self._run_id, k.c.key == key))
+        return OrderKey(rows[0].key, rows[0].order, rows[0].at, rows[0].answer) if rows else None
+
+    async def put_order_key(self, row: OrderKey) -> None:
+        async with self._own() as unit:
+            unit.put_order_key(row)
+
+    async def drop_order_keys(self, before: float, limit: int) -> int:
+        k = s.order_keys
+        old = (k.c.run_id == self._run_id) & (k.c.at < before)
+        oldest = sa.select(k.c.key).where(old).order_by(k.c.at).limit(limit)
+        # `old` twice: on a server a key may be used anew between the two
+        statement = sa.delete(k).where(old, k.c.key.in_(oldest))
+        return await self._db().write(lambda c: c.execute(statement).rowcount)
+
+
+async def _write(commits: Commits, unit: SqlUnit) -> None:
+    """Write a unit, and with it the key of the order that it is part of."""
+    key = keyed.waiting()
+    if key is not None and not unit.empty:
+        unit.put_order_key(key)
+    await commits.write(unit)
+    if key is not None and not unit.empty:
+        keyed.written()
 
 
 def database_of(

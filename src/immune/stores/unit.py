@@ -16,7 +16,7 @@ from immune.healing.actions import Healing, Treatment
 from immune.incidents.effects import AnyEffect
 from immune.incidents.events import AnyEvent
 from immune.incidents.incident import Incident
-from immune.ports import AgentRow, BaselineRow, IncidentEvent
+from immune.ports import AgentRow, BaselineRow, IncidentEvent, OrderKey
 from immune.quarantine import Fence
 from immune.stores import dialect
 from immune.stores import schema as s
@@ -64,6 +64,7 @@ class Statements:
         self.agent = dialect.put(s.agents, name)
         self.baseline = dialect.put(s.baselines, name)
         self.setting = dialect.put(s.settings, name)
+        self.order_key = dialect.put(s.order_keys, name)
 
 
 class SqlUnit:
@@ -160,6 +161,15 @@ class SqlUnit:
 
     def put_setting(self, key: str, value: str) -> None:
         self._note(self._statements.setting, key=key, value=value)
+
+    def put_order_key(self, row: OrderKey) -> None:
+        self._note(
+            self._statements.order_key,
+            key=row.key,
+            order=row.order,
+            at=row.at,
+            answer=row.answer,
+        )
 
     def _note(self, statement: sa.Insert, **row: Any) -> None:
         self.rows.setdefault(statement, []).append({"run_id": self._run_id, **row})

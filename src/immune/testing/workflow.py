@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
+from immune import keyed
 from immune.healing.actions import Healing, Treatment, TreatmentState
 from immune.incidents.effects import AnyEffect
 from immune.incidents.events import AnyEvent
 from immune.incidents.incident import Incident
 from immune.incidents.register import Register
-from immune.ports import AgentRow, BaselineRow, IncidentEvent, OutboxRow, Unit
+from immune.ports import AgentRow, BaselineRow, IncidentEvent, OrderKey, OutboxRow, Unit
 from immune.quarantine import Fence
 from immune.vitals import Kind
 
@@ -46,6 +47,7 @@ class MemoryWorkflow:
         self._agents: dict[str, AgentRow] = {}
         self._baselines: dict[tuple[str, Kind], BaselineRow] = {}
         self._settings: dict[str, str] = {}
+        self._order_keys: dict[str, OrderKey] = {}
 
     @property
     def run_id(self) -> str:
@@ -157,6 +159,7 @@ class MemoryWorkflow:
 
     async def put_agents(self, rows: Sequence[AgentRow]) -> None:
         self._agents.update((row.agent_id, row) for row in rows)
+        self._take_along(bool(rows))
 
     async def drop_agents(self, agent_ids: Sequence[str]) -> None:
         for agent_id in agent_ids:
@@ -169,12 +172,32 @@ class MemoryWorkflow:
 
     async def put_baselines(self, rows: Sequence[BaselineRow]) -> None:
         self._baselines.update(((row.agent_id, row.kind), row) for row in rows)
+        self._take_along(bool(rows))
 
     async def setting(self, key: str) -> str | None:
         return self._settings.get(key)
 
     async def put_setting(self, key: str, value: str) -> None:
         self._settings[key] = value
+        self._take_along()
+
+    async def order_key(self, key: str) -> OrderKey | None:
+        return self._order_keys.get(key)
+
+    async def put_order_key(self, row: OrderKey) -> None:
+        self._order_keys[row.key] = row
+
+    async def drop_order_keys(self, before: float, limit: int) -> int:
+        old = sorted((k for k in self._order_keys.values() if k.at < before), key=lambda k: k.at)
+        for row in old[:limit]:
+            del self._order_keys[row.key]
+        return len(old[:limit])
+
+    def _take_along(self, wrote: bool = True) -> None:
+        """Where something was written, the key of the order that wrote it is, too."""
+        if wrote and (row := keyed.waiting()) is not None:
+            self._order_keys[row.key] = row
+            keyed.written()
 
 
 class _MemoryUnit:
@@ -225,3 +248,4 @@ class _MemoryUnit:
         store._events.extend(self._events)
         for change in self._changes:
             change()
+        store._take_along(bool(self._saved or self._events or self._changes))

@@ -104,7 +104,8 @@ class WebDashboard:
             _intake(losses),
             self._openapi(),
         ]
-        self.rest = rest(self.routes, views, Once(desk.workflow))
+        self._once = Once(desk.workflow, clock)
+        self.rest = rest(self.routes, desk, self._once)
         self._openapi_document = document(self.routes, __version__)
         self._leaving = False
 
@@ -113,9 +114,10 @@ class WebDashboard:
         self.feed.committed(line, incident)
 
     def run(self, supervisor: Supervisor) -> None:
-        """Start the tasks behind the feed and the traces."""
+        """Start the tasks behind the feed, the traces and the keys of orders."""
         supervisor.start("event feed", self.feed.tick)
         supervisor.start("traces", self._traces.tick)
+        supervisor.start("order keys", self._once.tick)
 
     def leave(self) -> None:
         """The server stops: end the streams, which would hold it up, and answer 503 to whoever

@@ -41,6 +41,7 @@ class Link(msgspec.Struct, frozen=True):
     """Of the parameter in the path."""
     value: str
     order: Mapping[str, str] | None = None
+    query: Mapping[str, str] = {}
 
 
 def _decided(at: str, id_field: str, *verbs: str) -> tuple[Link, ...]:
@@ -71,6 +72,15 @@ def _of_agent(value: str) -> tuple[Link, ...]:
 _LINKS: Mapping[tuple[str, str], tuple[Link, ...]] = {
     ("GET", "/api/agents"): _of_agent(f"{_FIRST}/agent_id"),
     ("DELETE", "/api/agents/{agent_id}"): (_read("agents", "agent_id", "$request.path.agent_id"),),
+    ("POST", "/api/agents/{agent_id}/aliases"): (
+        Link(
+            "DELETE",
+            "/api/agents/{agent_id}/aliases",
+            "agent_id",
+            "$request.path.agent_id",
+            query={"alias": "$request.body#/alias"},
+        ),
+    ),
     ("GET", "/api/incidents"): (
         _read("incidents", "incident_id", f"{_FIRST}/id"),
         *_decided(_FIRST, "/id", "acknowledge"),
@@ -95,7 +105,8 @@ def links_of(route: Route, operation_id: Callable[[str, str], str]) -> dict[str,
     links: dict[str, Any] = {}
     for link in _LINKS.get((route.method, route.path), ()):
         follows = operation_id(link.method, link.path)
-        links[follows] = {"operationId": follows, "parameters": {link.name: link.value}}
+        parameters = {link.name: link.value, **link.query}
+        links[follows] = {"operationId": follows, "parameters": parameters}
         if link.order is not None:
             links[follows]["requestBody"] = link.order
     return links

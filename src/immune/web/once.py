@@ -1,10 +1,10 @@
 """The same order sent again is carried out once: what an ``Idempotency-Key`` promises.
 
-An order that was carried out is kept with its answer in the workflow store, so that the promise
-outlives a restart; one that was refused did nothing, and is judged anew. Each key has one of a
-fixed number of places by its hash, so that what is kept is bounded: some thousand orders later
-another key takes the place, and an order this old is carried out again (one on an incident names
-the version that was seen, and is then refused).
+For a day each key is known with the hash of its order and the answer, in the workflow store, so
+that the promise outlives a restart. The key is written with the first thing that its order writes
+(see `keyed`), the answer when it is known. Who sends an order again whose answer never came to be
+known is told so, instead of having it carried out twice. An order that was refused did nothing,
+and is judged anew.
 """
 
 from __future__ import annotations
@@ -15,35 +15,41 @@ from hashlib import blake2b
 from typing import Protocol
 
 import msgspec
+import structlog
 
-from immune.errors import InvalidInput
+from immune import keyed
+from immune.clock import Clock
+from immune.errors import InvalidInput, StoreDown
+from immune.ports import OrderKey
+from immune.web.refusals import Interrupted
+
+log = structlog.get_logger(__name__)
 
 HEADER = "Idempotency-Key"
 KEY_LENGTH_MAX = 256
-PLACES = 4096
+KEPT_S = 24 * 3600.0
+"""Seconds for which a key is known; an order older than that is a new one."""
+SWEEP_S = 60.0
+DROPPED_AT_ONCE = 500
+"""Expired keys removed in one transaction: a longer one would hold up the orders."""
 
 
-class Settings(Protocol):
-    """Where the answers are kept: the `WorkflowStore`."""
+class Keys(Protocol):
+    """Where they are kept: the `WorkflowStore`."""
 
-    async def setting(self, key: str) -> str | None: ...
+    async def order_key(self, key: str) -> OrderKey | None: ...
 
-    async def put_setting(self, key: str, value: str) -> None: ...
+    async def put_order_key(self, row: OrderKey) -> None: ...
 
-
-class _Kept(msgspec.Struct, frozen=True):
-    key: str
-    """Hash of the key: what a client chose is not ours to store."""
-    order: str
-    """Hash of the order."""
-    answer: msgspec.Raw
+    async def drop_order_keys(self, before: float, limit: int) -> int: ...
 
 
 class Once:
     """Carries out each keyed order once."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, keys: Keys, clock: Clock) -> None:
+        self._keys = keys
+        self._clock = clock
         self._under_way: dict[str, tuple[str, asyncio.Future[bytes]]] = {}
 
     async def answer(
@@ -51,8 +57,8 @@ class Once:
     ) -> bytes:
         """Return the answer to `order`: the one given before, or what carrying it out gives.
 
-        Raises InvalidInput where the key was another order's, or is none, and what carrying out
-        raises.
+        Raises InvalidInput where the key was another order's, or is none, Interrupted where the
+        order was begun and its answer is not known, and what carrying out raises.
         """
         if not (key.isascii() and key.isprintable()) or len(key) > KEY_LENGTH_MAX:
             raise InvalidInput(HEADER, f"must be ASCII text of at most {KEY_LENGTH_MAX} characters")
@@ -70,17 +76,36 @@ class Once:
     async def _answer(
         self, hashed: str, said: str, carry_out: Callable[[], Awaitable[bytes]]
     ) -> bytes:
-        place = f"once/{int(hashed, 16) % PLACES}"
-        stored = await self._settings.setting(place)
-        if stored is not None:
-            kept = msgspec.json.decode(stored.encode(), type=_Kept)
-            if kept.key == hashed:
-                _check(kept.order, said)
-                return bytes(kept.answer)
-        answer = await carry_out()
-        keep = _Kept(hashed, said, msgspec.Raw(answer))
-        await self._settings.put_setting(place, msgspec.json.encode(keep).decode())
+        now = self._clock.time()
+        kept = await self._keys.order_key(hashed)
+        if kept is not None and kept.at > now - KEPT_S:
+            _check(kept.order, said)
+            if kept.answer is None:
+                raise Interrupted(
+                    "this key's first request was interrupted, and all of it, a part or nothing "
+                    "may have been done: look before you try again, with a new key"
+                )
+            return kept.answer
+        row = OrderKey(hashed, said, now)
+        with keyed.along(row):
+            answer = await carry_out()
+        try:
+            await self._keys.put_order_key(msgspec.structs.replace(row, answer=answer))
+        except StoreDown as down:
+            # it was carried out, and to say anything else would be wrong
+            log.warning("the answer to an order was not kept", reason=str(down))
         return answer
+
+    async def tick(self) -> None:
+        """Wait, then forget what has expired."""
+        await self._clock.sleep(SWEEP_S)
+        await self.forget()
+
+    async def forget(self) -> None:
+        """Forget the keys that have expired, slice by slice."""
+        before = self._clock.time() - KEPT_S
+        while await self._keys.drop_order_keys(before, DROPPED_AT_ONCE) == DROPPED_AT_ONCE:
+            pass
 
 
 def _check(before: str, now: str) -> None:

@@ -22,7 +22,11 @@ _SAID = {
     400: "The request could not be read",
     403: "The Host or the Origin is not ours",
     404: "There is no such thing",
-    409: "The incident has moved on; `current` shows it as it is now",
+    409: (
+        "The incident has moved on: `current` shows it as it is now, `meanwhile` what happened "
+        "since the version that was stated. Or its state, or the agent's, does not allow the "
+        "order. Or the first order with this key was interrupted: look before you try again"
+    ),
     413: "The body is too large",
     415: "The body's type is not read here",
     422: "A field is wrong; `field` says which",
@@ -33,7 +37,10 @@ _SAID = {
 _KEY = {
     "name": KEY_HEADER,
     "in": "header",
-    "description": "An order sent again with its key is answered again and not carried out.",
+    "description": (
+        "An order sent again with its key within a day is answered again and not carried out; "
+        "where it was interrupted and its answer is not known, the answer is 409."
+    ),
     "schema": {"type": "string", "maxLength": KEY_LENGTH_MAX, "pattern": "^[ -~]*$"},
 }
 _RESUME = {
@@ -126,7 +133,12 @@ def _operation(
 
 def _errors(route: Route) -> set[int]:
     keyed = route.area is Area.ORDERS
-    return {*route.errors, 403, *([422] if route.query or keyed else [])}
+    return {
+        *route.errors,
+        403,
+        *([422] if route.query or keyed else []),
+        *([409] if keyed else []),
+    }
 
 
 def _answer(route: Route, schema: dict[int, dict[str, Any]]) -> dict[str, Any]:
@@ -185,12 +197,17 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
 def _query_parameters(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
     if route.query is None:
         return []
-    properties: dict[str, Any] = components[route.query.__name__]["properties"]
+    component = components[route.query.__name__]
+    properties: dict[str, Any] = component["properties"]
+    required = component.get("required", [])
+    example = route.example if route.order is None and isinstance(route.example, dict) else {}
     return [
         {
             "name": name,
             "in": "query",
             "schema": found,
+            **({"required": True} if name in required else {}),
+            **({"example": example[name]} if name in example else {}),
             **({"style": "form", "explode": False} if found.get("type") == "array" else {}),
         }
         for name, found in properties.items()

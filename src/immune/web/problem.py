@@ -8,8 +8,9 @@ import msgspec
 
 from immune import errors
 from immune.incidents.incident import Incident
+from immune.ports import IncidentEvent
 from immune.vitals import Refusal
-from immune.web.refusals import WrongMediaType, WrongMethod
+from immune.web.refusals import Interrupted, WrongMediaType, WrongMethod
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -25,6 +26,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Which field of the request is wrong, where one is."""
     current: Incident | None = None
     """The incident as it is now, where somebody decided meanwhile."""
+    meanwhile: list[IncidentEvent] | None = None
+    """What happened to it since the version that was stated: who, when, and why."""
     refused: list[Refusal] | None = None
     """Each refused item, where all of them were."""
     retry_after_s: float | None = None
@@ -33,6 +36,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 _KINDS: dict[type[BaseException], tuple[int, str, str]] = {
     errors.TooLarge: (413, "too-large", "The request is too large"),
     WrongMediaType: (415, "wrong-media-type", "This type of body is not read here"),
+    Interrupted: (409, "interrupted", "The first request with this key was interrupted"),
     WrongMethod: (405, "wrong-method", "This method is not known here"),
     errors.InvalidInput: (422, "invalid-input", "A field is wrong"),
     errors.NotFound: (404, "not-found", "There is no such thing"),
@@ -49,7 +53,11 @@ _KINDS: dict[type[BaseException], tuple[int, str, str]] = {
 }
 
 
-def problem_of(error: errors.ImmuneError, current: Incident | None = None) -> Problem:
+def problem_of(
+    error: errors.ImmuneError,
+    current: Incident | None = None,
+    meanwhile: list[IncidentEvent] | None = None,
+) -> Problem:
     """The problem that `error` is for whoever asked."""
     kind = next(cls for cls in type(error).__mro__ if cls in _KINDS)
     status, slug, title = _KINDS[kind]
@@ -63,6 +71,7 @@ def problem_of(error: errors.ImmuneError, current: Incident | None = None) -> Pr
         detail=str(error),
         field=field,
         current=current,
+        meanwhile=meanwhile,
         retry_after_s=error.retry_after_s if isinstance(error, errors.Transient) else None,
     )
 

@@ -15,3 +15,7 @@ class WrongMethod(Refused):
     def __init__(self, allowed: str) -> None:
         super().__init__(f"only {allowed} is known here")
         self.allowed = allowed
+
+
+class Interrupted(Refused):
+    """An order was begun under this key, and nobody knows how far it went (409)."""

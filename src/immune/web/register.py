@@ -29,6 +29,12 @@ class Alias(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alias: Id
 
 
+class AliasQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which of the agent's other names is none any more."""
+
+    alias: Id
+
+
 class Aliases(msgspec.Struct, frozen=True):
     """Every alias, and the agent that it stands for."""
 
@@ -49,7 +55,21 @@ def register(departures: Departures) -> list[Route]:
     async def alias(agent_id: str, order: Alias) -> Aliases:
         return Aliases(await departures.alias(agent_id, order.alias))
 
+    async def unalias(agent_id: str, query: AliasQuery) -> Aliases:
+        return Aliases(await departures.unalias(agent_id, query.alias))
+
+    async def aliases() -> Aliases:
+        return Aliases(departures.aliases())
+
     return [
+        Route(
+            "GET",
+            "/api/aliases",
+            "Every other name of an agent",
+            Area.READING,
+            Aliases,
+            aliases,
+        ),
         Route(
             "DELETE",
             "/api/agents/{agent_id}",
@@ -80,5 +100,16 @@ def register(departures: Departures) -> list[Route]:
             order=Alias,
             example={"alias": "billing/triage-v2"},
             errors=(*ERRORS, 409, 413, 415, 422),
+        ),
+        Route(
+            "DELETE",
+            "/api/agents/{agent_id}/aliases",
+            "Take another name of an agent's back: its steps are an agent's own again",
+            Area.ORDERS,
+            Aliases,
+            unalias,
+            query=AliasQuery,
+            example={"alias": "billing/triage-v1"},
+            errors=ERRORS,
         ),
     ]

@@ -9,12 +9,11 @@ import structlog
 from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
+from immune.desk import Decision, OperatorDesk, Since, closed
 from immune.errors import IllegalEvent, ImmuneError, NotFound, StaleVersion, TooLarge
-from immune.incidents.incident import Incident
-from immune.views import Views
 from immune.web.once import Once
 from immune.web.problem import PROBLEM_JSON, Problem, extra_headers, problem_of, unexpected
-from immune.web.refusals import WrongMethod
+from immune.web.refusals import Interrupted, WrongMethod
 from immune.web.route import Route, SegmentConverter, agent_ids, bind
 
 log = structlog.get_logger(__name__)
@@ -23,7 +22,7 @@ ORDER_MAX_BYTES = 1024 * 1024
 """Largest body of an order: a bulk order of some 10,000 incidents."""
 
 
-def rest(routes: list[Route], views: Views, once: Once) -> Quart:
+def rest(routes: list[Route], desk: OperatorDesk, once: Once) -> Quart:
     """The Quart application that answers `routes`."""
     app = Quart("immune.web", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = ORDER_MAX_BYTES
@@ -36,14 +35,14 @@ def rest(routes: list[Route], views: Views, once: Once) -> Quart:
             bind(app, route, once)
 
     async def refused(error: ImmuneError) -> Response:
-        current = None
-        if isinstance(error, IllegalEvent | StaleVersion | NotFound):
-            current = await _current(views)
-        if current is not None and isinstance(error, NotFound):
-            error = IllegalEvent(
-                f"incident {current.id} is closed ({current.state}): nothing is left to decide"
-            )
-        return _answer(problem_of(error, current), error)
+        since = None
+        if isinstance(error, IllegalEvent | StaleVersion | NotFound | Interrupted):
+            since = await _since(desk)
+        if since is None:
+            return _answer(problem_of(error), error)
+        if isinstance(error, NotFound):
+            error = closed(since.current)
+        return _answer(problem_of(error, since.current, since.meanwhile), error)
 
     async def http(error: HTTPException) -> Response:
         return await refused(_of_werkzeug(error))
@@ -58,15 +57,19 @@ def rest(routes: list[Route], views: Views, once: Once) -> Quart:
     return app
 
 
-async def _current(views: Views) -> Incident | None:
-    """The incident that an order was about, as it is now."""
+class _Seen(msgspec.Struct):
+    """What an order on an incident says of the version that the person saw."""
+
+    version: int
+
+
+async def _since(desk: OperatorDesk) -> Since | None:
+    """What became of the incident that an order was about, after the version that it states."""
     incident_id = (request.view_args or {}).get("incident_id")
     if request.method != "POST" or incident_id is None:
         return None
-    try:
-        return (await views.incident(incident_id)).incident
-    except NotFound:
-        return None
+    seen = msgspec.json.decode(await request.get_data(as_text=False), type=_Seen)
+    return await desk.since(Decision(incident_id, seen.version))
 
 
 def _of_werkzeug(error: HTTPException) -> ImmuneError:

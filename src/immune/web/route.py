@@ -60,7 +60,7 @@ class Route:
     """The type of the request's body; None where it has none."""
     order_types: tuple[str, ...] = (JSON,)
     example: object = None
-    """A body that could be sent, for the document."""
+    """A body that could be sent, or without one a query's values, for the document."""
     return_type: str = JSON
     events: Mapping[str, Any] | None = None
     """Where the answer is a stream of events: the types of their data, by the event's name."""
@@ -127,7 +127,9 @@ def bind(app: Quart, route: Route, once: Once) -> None:
 
         key = request.headers.get(KEY_HEADER) if route.area is Area.ORDERS else None
         if key:
-            said = f"{route.method} {request.path}\n".encode() + await request.body
+            query = b"?" + request.query_string if request.query_string else b""
+            asked = f"{route.method} {request.path}".encode() + query
+            said = asked + b"\n" + await request.body
             answering = once.answer(key, said, carried_out)
         else:
             answering = carried_out()

@@ -76,6 +76,7 @@ class Living:
 async def living(demo_site: Site) -> Living:
     """A server with agents, cases that wait for a person, some rejected, and a fleet incident."""
     await demo_site.agent("billing/triage")
+    await demo_site.system.desk.departures.alias("billing/triage", "billing/triage-v1")
     casework = demo_site.system.orchestrator.casework
     waiting = await demo_site.case("svc/0")
     fleet = Subject("outage", "x")
