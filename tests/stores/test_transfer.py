@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from immune.errors import Fatal, InvalidInput
-from immune.stores import transfer
+from immune.stores import rows
 from immune.stores.transfer import migrate_store
 from tests.stores.cases import NOW
 from tests.stores.installation import fill, image, opened
@@ -33,7 +33,7 @@ async def test_every_row_of_every_run_arrives(
     source: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over many pages, there and back again; the numbers go on where they were."""
-    monkeypatch.setattr(transfer, "PAGE", 7)
+    monkeypatch.setattr(rows, "PAGE", 7)
     async with opened(source, "run-a") as store:
         await fill(store)
     async with opened(source, "run-b") as store:
@@ -72,7 +72,7 @@ async def test_what_does_not_arrive_undoes_the_rest(
         await fill(store)
         before = await image(store)
     with monkeypatch.context() as patch:
-        patch.setattr(transfer, "_insert", lambda connection, table, rows: None)
+        patch.setattr(rows, "_insert", lambda connection, table, rows: None)
         with pytest.raises(Fatal, match="runs: 1 rows in the source, 0 arrived"):
             await migrate_store(source, target, NOW)
     await migrate_store(source, target, NOW)

@@ -139,7 +139,56 @@ async def test_an_upgrade_may_take_longer_than_an_answer(
         await fill(store)
         before = await image(store)
     next_release(monkeypatch, tmp_path / "next", more='op.execute("SELECT pg_sleep(1.5)")')
-    store = SqlStore(url, answer_s=1.0)
+    store = SqlStore(url, answer_s=1.0, copies=tmp_path)
     await store.open()
     assert await image(store) == before
     await store.close()
+
+
+@pytest.mark.server
+async def test_a_server_is_copied_to_a_file_before_its_schema_changes(
+    postgresql: Postgresql, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All runs, at the older schema: the older release opens the copy as a store of its own."""
+    url, folder = postgresql.database("kept"), tmp_path / "data"
+    folder.mkdir()
+    async with opened(url, "run-0") as store:
+        await fill(store)
+    async with opened(url, "run-a") as store:
+        await fill(store, cases=3)
+        before = await image(store)
+    head = migrate.head()
+    with monkeypatch.context() as patch:
+        next_release(patch, tmp_path / "next")
+        for _ in range(2):
+            store = SqlStore(url, copies=folder)
+            await store.open()
+            assert await image(store) == before
+            await store.close()
+    (copy,) = folder.iterdir()
+    assert copy.name == f"workflow.db.before-next-was-{head}"
+    with closing(sqlite3.connect(copy)) as db:
+        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [(head,)]
+    async with opened(f"sqlite:///{copy}") as store:
+        assert await image(store) == before
+    async with opened(f"sqlite:///{copy}", "run-0") as store:
+        assert len(await store.incidents()) == 1
+
+
+@pytest.mark.server
+async def test_a_server_that_cannot_be_copied_is_left_as_it_is(
+    postgresql: Postgresql, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a folder for the copy, or with one that is gone; the older release goes on."""
+    url = postgresql.database("uncopied")
+    async with opened(url, "run-a") as store:
+        await fill(store)
+        before = await image(store)
+    with monkeypatch.context() as patch:
+        next_release(patch, tmp_path / "next")
+        with pytest.raises(Fatal, match=r"no folder to copy the store to.*--data DIR"):
+            await SqlStore(url).open()
+        with pytest.raises(Fatal, match="before its schema changes: No such file"):
+            await SqlStore(url, copies=tmp_path / "gone").open()
+    async with opened(url) as store:
+        assert await image(store) == before

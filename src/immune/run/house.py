@@ -79,7 +79,7 @@ async def house(
     folder = data_folder(settings.store.directory)
     salt = salt_of(folder)
     place = place_of(settings.store)
-    workflow = SqlStore(place.workflow, run, clock=clock)
+    workflow = SqlStore(place.workflow, run, clock=clock, copies=folder)
     await workflow.open()
     try:
         telemetry = SqliteTelemetry(

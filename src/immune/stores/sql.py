@@ -12,6 +12,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -56,7 +57,8 @@ class SqlStore:
     which run it is opened for: a new one, the last one (a new one where there is none), or one by
     its id (made where it doesn't exist). `clock` names a new run. `busy_timeout_ms` is how long
     SQLite waits for somebody else in the file, such as a backup; `answer_s` how long a server may
-    take to answer.
+    take to answer. `copies` is the folder that
+    a server's store is copied to before its schema changes; without one, such a change is refused.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class SqlStore:
         clock: Clock | None = None,
         busy_timeout_ms: int = 5000,
         answer_s: float = 5.0,
+        copies: Path | None = None,
     ) -> None:
         self._url = dialect.url_of(url) if isinstance(url, str) else url
         self._clock = clock or SystemClock()
         self._choice = run_id
         self._busy_timeout_ms = busy_timeout_ms
         self._answer_s = answer_s
+        self._copies = copies
         self._run_id = ""
         self._database: Database | None = None
         self._commits: Commits | None = None
@@ -91,7 +95,7 @@ class SqlStore:
         database = database_of(self._url, self._busy_timeout_ms, self._answer_s)
         try:
             await database.open(now)
-            await migrate.bring_up(database)
+            await migrate.bring_up(database, self._copies)
             self._run_id = await database.write(lambda c: begin_run(c, self._choice, now))
             self._numbers = itertools.count(await database.read(self._last_number) + 1)
         except BaseException as error:
@@ -338,7 +342,9 @@ async def _write(commits: Commits, unit: SqlUnit) -> None:
 
 
 def database_of(
-    url: sa.URL, busy_timeout_ms: int = 5000, answer_s: float = 5.0
+    url: sa.URL,
+    busy_timeout_ms: int = 5000,
+    answer_s: float = 5.0,
 ) -> Outlasting | MemoryDatabase:
     """The database behind a URL, not open yet."""
     if not dialect.is_sqlite(url):

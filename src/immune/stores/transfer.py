@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import sqlalchemy as sa
 
 from immune.errors import Fatal, InvalidInput
 from immune.stores import dialect, migrate
-from immune.stores.database import MemoryDatabase, Outlasting, Run
+from immune.stores.database import MemoryDatabase, Outlasting
+from immune.stores.rows import copy_rows
 from immune.stores.schema import metadata, runs
 from immune.stores.sql import database_of
-from immune.stores.unit import Row
-
-PAGE = 1000
-"""Rows held in memory at a time; a baseline is about 2 KB."""
 
 
 async def copy(source: Outlasting, target: Outlasting) -> dict[str, int]:
@@ -36,15 +32,7 @@ async def copy(source: Outlasting, target: Outlasting) -> dict[str, int]:
                 "start this release on it once, then try again"
             )
         await write(_prepare)
-        counts = {}
-        for table in metadata.sorted_tables:
-            async for page in _pages(read, table):
-                await write(partial(_insert, table=table, rows=page))
-            there, here = [await run(partial(_count, table=table)) for run in (read, write)]
-            if there != here:
-                raise Fatal(f"{table.name}: {there} rows in the source, {here} arrived")
-            counts[table.name] = here
-    return counts
+        return await copy_rows(read, write, metadata.sorted_tables)
 
 
 def _prepare(connection: sa.Connection) -> None:
@@ -53,29 +41,6 @@ def _prepare(connection: sa.Connection) -> None:
         migrate.upgrade(connection)
     if run_id := connection.scalar(sa.select(runs.c.run_id).limit(1)):
         raise Fatal(f"the target is not empty: it holds the run {run_id}")
-
-
-async def _pages(read: Run, table: sa.Table) -> AsyncIterator[list[Row]]:
-    """All rows of a table, in order of its primary key."""
-    key = list(table.primary_key)
-    page = sa.select(table).order_by(*key).limit(PAGE)
-    query = page
-    while rows := await read(partial(_fetch, query=query)):
-        yield rows
-        last = [rows[-1][column.name] for column in key]
-        query = page.where(sa.tuple_(*key) > sa.tuple_(*map(sa.literal, last)))
-
-
-def _fetch(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> list[Row]:
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
-    connection.execute(sa.insert(table), rows)
-
-
-def _count(connection: sa.Connection, table: sa.Table) -> int:
-    return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
 
 
 async def migrate_store(source: str, target: str, now: float) -> dict[str, int]:
