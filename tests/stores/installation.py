@@ -24,6 +24,8 @@ from immune.vitals import Kind
 from tests.stores import cases as c
 from tests.stores.cases import NOW, vital
 
+JOURNAL = b"spans that wait"
+
 
 def installation(folder: Path, server: Postgresql | None = None) -> Place:
     """Where a new one is: in a folder, with its workflow on a server where one is given."""
@@ -80,6 +82,7 @@ async def furnish(place: Place) -> list[object]:
     """Put something into each store; return the workflow's image."""
     place.folder.mkdir(exist_ok=True)
     place.salt.write_bytes(b"s" * 32)
+    place.journal.write_bytes(JOURNAL)
     async with opened(place.workflow, "run-a") as store:
         await fill(store)
         before = await image(store)
@@ -90,12 +93,12 @@ async def furnish(place: Place) -> list[object]:
     return before
 
 
-async def contents(place: Place) -> tuple[list[object], int, bytes]:
-    """The workflow's image, the number of vitals, and the salt."""
+async def contents(place: Place) -> tuple[list[object], int, bytes, bytes]:
+    """The workflow's image, the number of vitals, the journal, and the salt."""
     async with opened(place.workflow) as store:
         found = await image(store)
     telemetry = SqliteTelemetry(place.telemetry, "run-a", Names())
     await telemetry.open()
     vitals = len(await telemetry.read("agent-1"))
     await telemetry.close()
-    return found, vitals, place.salt.read_bytes()
+    return found, vitals, place.journal.read_bytes(), place.salt.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import zipfile
 from contextlib import closing
@@ -19,7 +20,7 @@ from immune.stores.telemetry_sqlite import SqliteTelemetry
 from immune.testing.postgresql import Postgresql
 from tests.stores import cases as c
 from tests.stores.cases import NOW, vital
-from tests.stores.installation import contents, furnish, installation, opened
+from tests.stores.installation import JOURNAL, contents, furnish, installation, opened
 
 KINDS = ["file", pytest.param("postgresql", marks=pytest.mark.server)]
 
@@ -46,14 +47,14 @@ def there(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 async def test_an_installation_comes_back_as_it_was(
     here: Place, there: Place, tmp_path: Path
 ) -> None:
-    """From a file or a server to a file or a server: workflow, vitals and salt."""
+    """From a file or a server to a file or a server: workflow, vitals, spans and salt."""
     before = await furnish(here)
     file = tmp_path / "immune.backup"
     made = await back_up(here, file, NOW)
-    assert set(made.parts) == {"workflow.db", "telemetry.db", "salt"}
+    assert set(made.parts) == {"workflow.db", "spans.journal", "telemetry.db", "salt"}
     assert file.stat().st_mode & 0o077 == 0
     assert await restore(file, there, NOW) == made
-    assert await contents(there) == (before, 2, b"s" * 32)
+    assert await contents(there) == (before, 2, JOURNAL, b"s" * 32)
     assert set(os.listdir(tmp_path)) == {"here", "there", "immune.backup"}
 
 
@@ -81,6 +82,42 @@ async def test_a_backup_is_made_while_the_system_writes(here: Place, tmp_path: P
     async with opened(there.workflow) as store:
         assert len(await store.incidents()) == len(await store.fences())
     assert len((await contents(there))[0]) == 10
+
+
+async def test_a_backup_of_an_older_release_has_no_journal(tmp_path: Path) -> None:
+    """It is restored as ever, and the journal begins anew."""
+    here, there = installation(tmp_path / "here"), installation(tmp_path / "there")
+    await furnish(here)
+    here.journal.unlink()
+    made = await back_up(here, tmp_path / "immune.backup", NOW)
+    assert set(made.parts) == {"workflow.db", "telemetry.db", "salt"}
+    assert await restore(tmp_path / "immune.backup", there, NOW) == made
+    assert not there.journal.exists()
+
+
+async def test_what_leaves_the_journal_meanwhile_is_in_the_telemetry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that goes out while the journal is being copied is in the backup twice, never not at
+    all: it has an id, by which it counts once."""
+    here, there = installation(tmp_path / "here"), installation(tmp_path / "there")
+    await furnish(here)
+    telemetry = SqliteTelemetry(here.telemetry, "run-a", names := Names())
+    await telemetry.open()
+    copyfile, loop = shutil.copyfile, asyncio.get_running_loop()
+
+    def meanwhile(source: Path, target: Path) -> None:
+        copyfile(source, target)
+        step = from_vitals([vital(NOW + 2)], names)
+        asyncio.run_coroutine_threadsafe(telemetry.append(step), loop).result()
+        here.journal.write_bytes(b"nothing waits")
+
+    monkeypatch.setattr(shutil, "copyfile", meanwhile)
+    await back_up(here, tmp_path / "immune.backup", NOW)
+    await telemetry.close()
+    await restore(tmp_path / "immune.backup", there, NOW)
+    _, vitals, journal, _ = await contents(there)
+    assert (vitals, journal) == (3, JOURNAL)
 
 
 async def test_nothing_is_replaced(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup; it must 
 
 
 def backup(file: File, data: options.Data = None, config: options.Config = None) -> None:
-    """Write a backup: workflow, telemetry and the salt, as of now.
+    """Write a backup: workflow, telemetry, spans that wait and the salt, as of now.
 
     The server may go on meanwhile. Whoever reads the file can make the server's hashes: keep it
     as you keep the data folder.

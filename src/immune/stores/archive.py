@@ -1,15 +1,18 @@
 """A backup: one file that holds a whole installation as it was, made while it runs.
 
-A zip archive of the workflow and the telemetry as SQLite files, the salt without which new hashes
-would mean something else, and a manifest. The workflow is copied first: whatever vitals its cases
-refer to are in the telemetry that is copied after it. One on a server comes as an SQLite file too,
-row by row, so that every backup can be restored to a file or to a server.
+A zip archive of the workflow and the telemetry as SQLite files, the journal of the spans that wait
+for the rest of their step, the salt without which new hashes would mean something else, and a
+manifest. The telemetry is copied last: the vitals that the workflow's cases refer to are in it, and
+so is whatever has left the journal. (A span may be in the journal still and in the telemetry too;
+its step goes out again then, by the same id, and counts once.) A workflow on a server comes as an
+SQLite file too, row by row, so that every backup can be restored to a file or to a server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -30,7 +33,12 @@ from immune.stores.sql import database_of
 from immune.stores.telemetry_file import SCHEMA_VERSION
 from immune.stores.transfer import copy
 
-WORKFLOW, TELEMETRY, SALT = PARTS = ("workflow.db", "telemetry.db", "salt")
+WORKFLOW, JOURNAL, TELEMETRY, SALT = PARTS = (
+    "workflow.db",
+    "spans.journal",
+    "telemetry.db",
+    "salt",
+)
 MANIFEST, ARCHIVE = "manifest.json", "archive"
 FORMAT = 1
 
@@ -103,6 +111,8 @@ async def _own(path: Path) -> AsyncIterator[FileDatabase]:
 
 
 def _copy_rest(place: Place, folder: Path) -> None:
+    if place.journal.exists():
+        shutil.copyfile(place.journal, folder / JOURNAL)
     if place.telemetry.exists():
         dialect.copy_file(place.telemetry, folder / TELEMETRY)
     if place.salt.exists():
@@ -141,7 +151,12 @@ async def restore(file: Path, place: Place, now: float) -> Manifest:
             path = dialect.file_of(place.workflow)
             if path is None:
                 await _to_server(folder / WORKFLOW, place.workflow, now)
-            for part, to in ((TELEMETRY, place.telemetry), (SALT, place.salt), (WORKFLOW, path)):
+            for part, to in (
+                (TELEMETRY, place.telemetry),
+                (JOURNAL, place.journal),
+                (SALT, place.salt),
+                (WORKFLOW, path),
+            ):
                 if part in manifest.parts and to is not None:
                     (folder / part).rename(to)
     except OSError as fault:
@@ -152,7 +167,7 @@ async def restore(file: Path, place: Place, now: float) -> Manifest:
 
 
 def _refuse_to_replace(place: Place) -> None:
-    for path in (dialect.file_of(place.workflow), place.telemetry, place.salt):
+    for path in (dialect.file_of(place.workflow), place.telemetry, place.journal, place.salt):
         if path is not None and path.exists():
             raise Fatal(f"{path} exists already: restore to an empty folder, or move it away")
 
@@ -188,7 +203,7 @@ async def _to_server(path: Path, url: sa.URL, now: float) -> None:
     try:
         await server.open(now)
         async with _own(path) as source:
-            await migrate.bring_up(source)
+            await migrate.bring_up(source, path.parent)
             await copy(source, server)
     finally:
         await server.close()

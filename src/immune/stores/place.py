@@ -1,4 +1,4 @@
-"""Where an installation keeps what: two stores and the salt of its hashes."""
+"""Where an installation keeps what: two stores, the journal of spans and the salt of its hashes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class Place(NamedTuple):
     folder: Path
     workflow: sa.URL
     telemetry: Path
+    journal: Path
+    """Of the spans that wait for the rest of their step."""
     salt: Path
 
 
@@ -29,5 +31,6 @@ def place_of(store: StoreSettings) -> Place:
         if store.workflow_url
         else dialect.url_of_file(folder / "workflow.db"),
         folder / "telemetry.db",
+        folder / "spans.journal",
         folder / "salt",
     )
