@@ -75,6 +75,7 @@ RANGES: dict[str, Range] = {
     **_group(
         "store",
         raw_hours=Range(0, 24 * 3660, above=True),
+        reserve_bytes=Range(1024**2, 1024**4),
         raw_bytes=Range(1024**2, 1024**5),
         rollup_days=Range(0, 3660, above=True),
         checkpoint_s=Range(0, DAY_S, above=True),

@@ -45,10 +45,14 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where things are kept."""
 
     directory: str = "immune-data"
-    """Folder of both SQLite files, made when missing."""
+    """Folder of both SQLite files, the journal of spans and the salt, made when missing."""
     workflow_url: str = ""
     """Database of the workflow, such as ``postgresql://user@host/immune``; empty: an SQLite file in
     the folder, which is enough for one machine."""
+    reserve_bytes: int = 32 * 1024**2
+    """Room on the disk that is kept for decisions beside the workflow's file, bytes; on a disk of
+    less than four times that, a quarter of it. Once the disk is full, vitals are refused and orders
+    and fences go on from it: a few thousand of them."""
     raw_hours: float = 24.0
     """How long raw vitals are kept, hours."""
     raw_bytes: int = 4 * 1024**3

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from immune.incidents.states import FENCED
 from immune.testing.postgresql import Postgresql
-from tests.crash.process import until, wait
+from tests.crash.process import stop, until, wait
 from tests.faults.conftest import locked
-from tests.faults.served import Served, served
+from tests.faults.served import Served, served, started
 from tests.faults.slow_server import slow
 
 LATENCY_S = 1.0
@@ -127,21 +128,56 @@ def _held_up(path: Path) -> Iterator[None]:
 
 
 def full_disk(folder: Path, seconds: float) -> Served:
-    """The disk of both files is full: nothing more is promised, fences stand, and all goes on when
-    there is room."""
+    """The disk of both files is full: what was taken still comes to its fence, a person quarantines
+    and releases, vitals are asked to come again, and all goes on when there is room."""
     with _small_disk(folder / "data") as disk, served(folder) as (process, plant):
         ballast = disk / "ballast"
-        _fill(ballast)
-        until(lambda: plant.answers[503] > 0, "intake says that it can take nothing")
-        plant.sicken(1)
-        until(lambda: "telemetry store" in plant.degraded, "it is shown")
-        wait(seconds)
-        assert plant.fenced == {"agent-0"}
-        ballast.unlink()
+        with locked(plant.data / "workflow.db"):
+            plant.sicken(1)
+            until(lambda: "agent-1" in plant.ill, "its vital is taken, and its fence waits")
+            _fill(ballast)
         plant.until_fenced(1)
+        until(lambda: plant.answers[503] > 0, "intake says that it can take nothing")
         assert plant.hold(2) == 200
-        plant.check(process, {"agent-2"})
+        assert plant.release(0) == 200
+        assert plant.fenced == {"agent-1", "agent-2"}
+        until(lambda: "disk" in plant.degraded, "it is shown")
+        (disk_is,) = (part for part in plant.status.degraded if part.name == "disk")
+        assert "vitals are refused; decisions go on" in disk_is.last_error
+        plant.sicken(3)
+        taken = plant.answers[202]
+        wait(seconds)
+        assert plant.answers[202] == taken  # what was given up is for decisions alone
+        assert plant.hold(4) == 200
+        ballast.unlink()
+        plant.until_fenced(3)
+        until(lambda: "disk" not in plant.degraded, "what was given up is kept again")
+        plant.check(process, {"agent-2", "agent-4"})
         return plant
+
+
+def start_on_full_disk(folder: Path) -> None:
+    """The server is killed on a full disk and started again: fences stand, a person decides, and
+    vitals are taken when there is room."""
+    with _small_disk(folder / "data") as disk:
+        ballast = disk / "ballast"
+        with served(folder) as (process, plant):
+            _fill(ballast)
+            assert plant.hold(2) == 200
+            process.kill()
+            plant.leave()
+        _fill(ballast)
+        with started(folder) as (process, plant):
+            assert [case.subject.name for case in plant.cases] == ["agent-0"]
+            assert all(case.state in FENCED for case in plant.cases)
+            assert plant.fenced == {"agent-2"}  # of the others nobody has reported yet
+            assert plant.release(0) == 200
+            until(lambda: "disk" in plant.degraded, "it is shown")
+            ballast.unlink()
+            until(lambda: not plant.degraded, "all is well again")
+            plant.report_once(plant.client)
+            assert plant.answers == {202: 1}
+            stop(process)
 
 
 @contextmanager

@@ -68,15 +68,19 @@ class Served:
         """Report until told to leave, each step until it is taken."""
         with httpx2.Client(base_url=self.client.base_url, timeout=60, trust_env=False) as client:
             while not self._leaving.wait(REPORT_EVERY_S):
-                self._unsent += self._stepped()
-                # a few at a time: what waits must not become one report that no queue can take
-                batch = self._unsent[: QUEUE_ROWS // 2]
-                answer = client.post("/api/vitals", json=msgspec.to_builtins(batch))
-                self.answers[answer.status_code] += 1
-                if answer.status_code == 202:
-                    assert answer.json()["accepted"] == len(batch), answer.text
-                    self._taken(batch)
-                    del self._unsent[: len(batch)]
+                self.report_once(client)
+
+    def report_once(self, client: httpx2.Client) -> None:
+        """Report a step of each agent, and what was not taken before."""
+        self._unsent += self._stepped()
+        # a few at a time: what waits must not become one report that no queue can take
+        batch = self._unsent[: QUEUE_ROWS // 2]
+        answer = client.post("/api/vitals", json=msgspec.to_builtins(batch))
+        self.answers[answer.status_code] += 1
+        if answer.status_code == 202:
+            assert answer.json()["accepted"] == len(batch), answer.text
+            self._taken(batch)
+            del self._unsent[: len(batch)]
 
     def _stepped(self) -> list[Vital]:
         now = self._clock.time()
@@ -123,11 +127,29 @@ class Served:
         agents = msgspec.json.decode(self.client.get("/api/agents").content, type=list[AgentView])
         return {agent.agent_id for agent in agents if agent.fenced}
 
+    @property
+    def cases(self) -> list[Incident]:
+        """The open ones."""
+        answer = self.client.get("/api/incidents?state=open")
+        return msgspec.json.decode(answer.content, type=list[Incident])
+
     def hold(self, agent: int) -> int:
         """A person fences an agent; returns the status of the answer."""
         answer = self.client.post(
             f"/api/agents/agent-{agent}/quarantine", json={"who": "ann", "why": "audit"}
         )
+        return answer.status_code
+
+    def release(self, agent: int) -> int:
+        """A person says that an agent's case is a false alarm; returns the status of the answer."""
+        agent_id = f"agent-{agent}"
+        (case,) = (case for case in self.cases if case.subject.name == agent_id)
+        answer = self.client.post(
+            f"/api/incidents/{case.id}/release",
+            json={"version": case.version, "who": "ann", "verdict": "false_alarm"},
+        )
+        if answer.status_code == 200:
+            self.ill.discard(agent_id)
         return answer.status_code
 
     def until_fenced(self, *agents: int) -> None:
@@ -145,9 +167,7 @@ class Served:
         until(lambda: not self.status.queued, "what was taken is scored")
         until(lambda: self.fenced == self.ill | held, "those who are ill are fenced, no others")
         assert set(self.answers) <= PROMISES, self.answers
-        cases = msgspec.json.decode(
-            self.client.get("/api/incidents?state=open").content, type=list[Incident]
-        )
+        cases = self.cases
         # a person's hold around an agent that fell ill meanwhile became part of its case
         assert Counter(case.subject.name for case in cases) == Counter(self.ill)
         assert all(case.state in FENCED for case in cases)
@@ -164,7 +184,7 @@ class Served:
 
 
 @contextmanager
-def served(
+def started(
     folder: Path, url: str = "", environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Process, Served]]:
     """`immune serve` in `folder` that enforces, with a limit that makes agents sick at once."""
@@ -181,7 +201,15 @@ def served(
         running("immune", *arguments, environment=settings) as process,
         serving(process, log) as client,
     ):
-        made = Served(client, data, url or f"sqlite:///{data}/workflow.db", log)
+        yield process, Served(client, data, url or f"sqlite:///{data}/workflow.db", log)
+
+
+@contextmanager
+def served(
+    folder: Path, url: str = "", environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[Process, Served]]:
+    """The same with a fleet that reports, and `agent-0` fenced."""
+    with started(folder, url, environment) as (process, made):
         fleet = threading.Thread(target=made.report)
         fleet.start()
         try:

@@ -44,7 +44,17 @@ def test_slow_writes_of_files_hold_up_no_decision(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_caught_up_with(tmp_path: Path) -> None:
-    """503 while nothing can be written, fences stand, and all goes on when there is room."""
+    """503 to vitals, 200 to a person, fences come, and all goes on when there is room."""
+    _may_mount()
+    outages.full_disk(tmp_path, SECONDS)
+
+
+def test_a_start_on_a_full_disk_is_a_start(tmp_path: Path) -> None:
+    """After a kill: fences stand, a person decides, vitals are taken when there is room."""
+    _may_mount()
+    outages.start_on_full_disk(tmp_path)
+
+
+def _may_mount() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small disk")
-    outages.full_disk(tmp_path, SECONDS)

@@ -118,8 +118,12 @@ def _mode(seen: Seen) -> Iterator[Finding]:
     yield Finding(Level.OK, "mode", said + (f"; {others}" if others else ""), todo)
 
 
+def _keeps(part: str) -> bool:
+    return part.endswith("store") or part == "disk"
+
+
 def _stores(seen: Seen) -> Iterator[Finding]:
-    failing = [task for task in seen.status.degraded if task.name.endswith("store")]
+    failing = [task for task in seen.status.degraded if _keeps(task.name)]
     for task in failing:
         yield Finding(
             Level.FAIL,
@@ -137,7 +141,7 @@ def _lease(seen: Seen) -> Iterator[Finding]:
 
 
 def _parts(seen: Seen) -> Iterator[Finding]:
-    failing = [task for task in seen.status.degraded if not task.name.endswith("store")]
+    failing = [task for task in seen.status.degraded if not _keeps(task.name)]
     for task in failing:
         yield Finding(
             Level.FAIL,

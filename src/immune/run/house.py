@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+import sqlalchemy as sa
 import structlog
 import uvicorn
 
@@ -35,14 +36,17 @@ from immune.ports import AgentLink, Notifier
 from immune.run.allocator import trim_on_time
 from immune.run.folder import data_folder, salt_of
 from immune.run.listener import address_of
+from immune.run.ration import ration, refill
 from immune.settings import Settings
+from immune.stores.dialect import file_of
 from immune.stores.place import place_of
+from immune.stores.reserve import Reserve
 from immune.stores.runs import RunChoice
 from immune.stores.sql import SqlStore
 from immune.stores.telemetry_sqlite import SqliteTelemetry
 from immune.stores.telemetry_sweep import TelemetryRetention
 from immune.web.app import WebDashboard
-from immune.web.ports import Chaos, Intake
+from immune.web.ports import Chaos, Intake, Journal
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +61,8 @@ class House:
     dashboard: WebDashboard
     workflow: SqlStore
     telemetry: SqliteTelemetry
+    reserve: Reserve | None
+    """Where the workflow is a file."""
 
 
 @asynccontextmanager
@@ -79,7 +85,8 @@ async def house(
     folder = data_folder(settings.store.directory)
     salt = salt_of(folder)
     place = place_of(settings.store)
-    workflow = SqlStore(place.workflow, run, clock=clock, copies=folder)
+    reserve = _reserve(place.workflow, settings)
+    workflow = SqlStore(place.workflow, run, clock=clock, reserve=reserve, copies=folder)
     await workflow.open()
     try:
         telemetry = SqliteTelemetry(
@@ -94,15 +101,16 @@ async def house(
             clock=clock,
         )
         await telemetry.open()
-        journal = SpanJournal(folder / "spans.journal", workflow.run_id)
+        journal = SpanJournal(place.journal, workflow.run_id)
         try:
             assembler.restore(await asyncio.to_thread(journal.open), clock.time())
+            rationed, rationed_journal = ration(telemetry, journal, reserve, folder)
             system = assemble(
                 settings,
                 clock=clock,
                 names=names,
                 workflow=workflow,
-                telemetry=telemetry,
+                telemetry=rationed,
                 link=link,
                 notifier=notifier,
                 identity_rules=assembler.identity_rule,
@@ -113,14 +121,14 @@ async def house(
                 desk=system.desk,
                 views=system.views,
                 collector=system.collector,
-                intake=_intake(settings, salt, assembler, journal),
+                intake=_intake(settings, salt, assembler, rationed_journal),
                 settings=settings.server,
                 clock=clock,
                 chaos=chaos,
             )
             system.orchestrator.casework.listeners.append(dashboard.committed)
             try:
-                yield House(system, dashboard, workflow, telemetry)
+                yield House(system, dashboard, workflow, telemetry, reserve)
             finally:
                 try:
                     await dashboard.close()
@@ -161,6 +169,8 @@ async def serve_web(
     orchestrator = home.system.orchestrator
     orchestrator.run()
     orchestrator.supervisor.start("allocator", partial(trim_on_time, orchestrator.clock))
+    if home.reserve is not None:
+        orchestrator.supervisor.start("disk", partial(refill, home.reserve, orchestrator.clock))
     home.dashboard.run(orchestrator.supervisor)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     loop = asyncio.get_running_loop()
@@ -199,9 +209,12 @@ def _notifier(settings: Settings, clock: Clock) -> Notifier:
     return SeveralNotifiers(LogNotifier(), WebhookNotifier(settings.notify, clock))
 
 
-def _intake(
-    settings: Settings, salt: Salt, assembler: TraceAssembler, journal: SpanJournal
-) -> Intake:
+def _reserve(workflow: sa.URL, settings: Settings) -> Reserve | None:
+    file = file_of(workflow)
+    return None if file is None else Reserve(file, settings.store.reserve_bytes)
+
+
+def _intake(settings: Settings, salt: Salt, assembler: TraceAssembler, journal: Journal) -> Intake:
     limits = settings.server
     return Intake(
         vitals=partial(

@@ -32,6 +32,7 @@ from sqlalchemy.pool import StaticPool
 from immune.errors import StoreDown
 from immune.stores import dialect
 from immune.stores.lease import Lease
+from immune.stores.reserve import Reserve, for_want_of_room
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
@@ -156,14 +157,16 @@ class MemoryDatabase:
 class FileDatabase:
     """An SQLite file: one thread writes it, a few read it.
 
-    `busy_timeout_ms` is how long it waits for somebody else in the file, such as a backup.
+    `busy_timeout_ms` is how long it waits for somebody else in the file, such as a backup;
+    `reserve` is what it takes from on a full disk.
     """
 
     dialect = "sqlite"
     immediate = False
 
-    def __init__(self, path: Path, busy_timeout_ms: int) -> None:
+    def __init__(self, path: Path, busy_timeout_ms: int, reserve: Reserve | None = None) -> None:
         self.path = path
+        self._reserve = reserve
         self._lease = Lease(path)
         pragmas = (
             f"busy_timeout={busy_timeout_ms}",
@@ -181,6 +184,8 @@ class FileDatabase:
 
     async def open(self, now: float) -> None:
         self._lease.take(now)
+        if self._reserve is not None:
+            await asyncio.to_thread(self._reserve.open)
 
     async def look(self) -> None:
         """Nothing to do: readers keep nobody out."""
@@ -196,21 +201,27 @@ class FileDatabase:
         self._lease.give_back()
 
     async def read(self, work: Work[T]) -> T:
-        return await _on(self._readers, lambda: _run(self._reading, work))
+        return await _on(self._readers, lambda: self._run(self._reading, work))
 
     async def write(self, work: Work[T]) -> T:
-        return await _on(self._writer, lambda: _run(self._writing, work))
+        return await _on(self._writer, lambda: self._run(self._writing, work))
+
+    def _run(self, engine: sa.Engine, work: Work[T]) -> T:
+        while True:
+            try:
+                with store_down(), engine.begin() as connection:
+                    return work(connection)
+            except StoreDown as fault:
+                if self._reserve is None or not for_want_of_room(fault, self.path.parent):
+                    raise
+                if not self._reserve.give_up():
+                    raise
 
     def snapshot(self) -> AbstractAsyncContextManager[Run]:
         return _steps(self._reading, self._writer)
 
     def transaction(self) -> AbstractAsyncContextManager[Run]:
         return _steps(self._writing, self._writer)
-
-
-def _run(engine: sa.Engine, work: Work[T]) -> T:
-    with store_down(), engine.begin() as connection:
-        return work(connection)
 
 
 @asynccontextmanager

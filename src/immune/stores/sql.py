@@ -32,6 +32,7 @@ from immune.stores import schema as s
 from immune.stores.commits import Commits
 from immune.stores.database import Database, FileDatabase, MemoryDatabase, Outlasting
 from immune.stores.database_server import ServerDatabase
+from immune.stores.reserve import Reserve
 from immune.stores.runs import RunChoice, begin_run
 from immune.stores.unit import SqlUnit
 from immune.vitals import Kind
@@ -57,7 +58,7 @@ class SqlStore:
     which run it is opened for: a new one, the last one (a new one where there is none), or one by
     its id (made where it doesn't exist). `clock` names a new run. `busy_timeout_ms` is how long
     SQLite waits for somebody else in the file, such as a backup; `answer_s` how long a server may
-    take to answer. `copies` is the folder that
+    take to answer. `reserve` is what a file takes from on a full disk. `copies` is the folder that
     a server's store is copied to before its schema changes; without one, such a change is refused.
     """
 
@@ -69,6 +70,7 @@ class SqlStore:
         clock: Clock | None = None,
         busy_timeout_ms: int = 5000,
         answer_s: float = 5.0,
+        reserve: Reserve | None = None,
         copies: Path | None = None,
     ) -> None:
         self._url = dialect.url_of(url) if isinstance(url, str) else url
@@ -76,6 +78,7 @@ class SqlStore:
         self._choice = run_id
         self._busy_timeout_ms = busy_timeout_ms
         self._answer_s = answer_s
+        self._reserve = reserve
         self._copies = copies
         self._run_id = ""
         self._database: Database | None = None
@@ -92,7 +95,7 @@ class SqlStore:
         if self._database is not None:
             return
         now = self._clock.time()
-        database = database_of(self._url, self._busy_timeout_ms, self._answer_s)
+        database = database_of(self._url, self._busy_timeout_ms, self._answer_s, self._reserve)
         try:
             await database.open(now)
             await migrate.bring_up(database, self._copies)
@@ -345,9 +348,10 @@ def database_of(
     url: sa.URL,
     busy_timeout_ms: int = 5000,
     answer_s: float = 5.0,
+    reserve: Reserve | None = None,
 ) -> Outlasting | MemoryDatabase:
     """The database behind a URL, not open yet."""
     if not dialect.is_sqlite(url):
         return ServerDatabase(url, answer_s)
     path = dialect.file_of(url)
-    return MemoryDatabase() if path is None else FileDatabase(path, busy_timeout_ms)
+    return MemoryDatabase() if path is None else FileDatabase(path, busy_timeout_ms, reserve)
