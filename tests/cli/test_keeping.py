@@ -15,7 +15,7 @@ def test_a_backup_is_made_and_put_back(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "immune.backup"
     code, out, _ = run("backup", str(file), "--data", str(tmp_path / "here"))
     assert code == 0
-    assert "workflow.db, telemetry.db, salt" in out
+    assert "workflow.db, spans.journal, telemetry.db, salt" in out
     there = tmp_path / "there"
     code, out, _ = run("restore", str(file), "--data", str(there))
     assert code == 0

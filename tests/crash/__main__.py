@@ -51,6 +51,7 @@ def _parts(
         "slow commits of a server": lambda f: outages.slow_writes_of_a_server(f, server, outage_s),
         "slow writes of files": lambda f: outages.slow_writes_of_files(f, outage_s),
         "a full disk": lambda f: outages.full_disk(f, outage_s),
+        "a start on a full disk": outages.start_on_full_disk,
     }
     return {**(killed if kills else {}), **(failing if outage_s else {})}
 

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -82,8 +83,9 @@ class Lease:
             holder = Holder.of_text(os.read(fd, 1024).decode(errors="replace"))
             os.close(fd)
             raise in_use(self._store, holder) from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{Holder.ourselves(now).text}\n".encode())
+        with suppress(OSError):  # a full disk: the lock counts, the line only tells who has it
+            os.ftruncate(fd, 0)
+            os.write(fd, f"{Holder.ourselves(now).text}\n".encode())
         self._fd = fd
 
     def give_back(self) -> None:
