@@ -6,6 +6,7 @@ take them as they are. Strings are interned once into small integers; 0 always m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -15,7 +16,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from immune.vitals import N_METRICS, REPORTED, Kind, Metric, ToolCall, Vital
+from immune.errors import InvalidInput
+from immune.vitals import (
+    N_METRICS,
+    REPORTED,
+    VALUE_MAX,
+    Kind,
+    Metric,
+    ToolCall,
+    Vital,
+    measure_fault,
+)
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -278,15 +289,29 @@ def concat(batches: Sequence[VitalColumns]) -> VitalColumns:
 
 
 def from_vitals(vitals: Sequence[Vital], names: Names) -> VitalColumns:
-    """Turn `vitals` into columns, interning into `names`."""
+    """Turn `vitals` into columns, interning into `names`.
+
+    Raises InvalidInput, naming the agent, the field and the reason, where one holds what no step
+    can have.
+    """
     n = len(vitals)
     rows = zip(*map(msgspec.structs.astuple, vitals), strict=True)
     told = dict(zip(Vital.__struct_fields__, rows if n else repeat(()), strict=False))
     values = np.full((n, N_METRICS), np.nan, np.float32)
-    for spec in REPORTED:
-        column = told[spec.metric.label]
-        if column.count(None) < n:
-            values[:, spec.metric] = np.array(column, np.float64)  # which makes NaN of None
+    given = 0
+    with np.errstate(over="ignore"):  # beyond single precision is refused below
+        for spec in REPORTED:
+            column = told[spec.metric.label]
+            reported = n - column.count(None)
+            given += reported
+            if reported:
+                values[:, spec.metric] = np.array(column, np.float64)  # which makes NaN of None
+    at = np.array(told["at"], np.float64)
+    failed = values[:, Metric.ERRORS]
+    known = np.isin(failed, (0, 1)) | np.isnan(failed)
+    whole = np.count_nonzero(np.isnan(values)) == values.size - given
+    if not (whole and possible(values) and known.all() and np.isfinite(at).all()):
+        _refuse(vitals)
     facts = names.facts
 
     def ids(label: str) -> list[str | None] | None:
@@ -301,7 +326,7 @@ def from_vitals(vitals: Sequence[Vital], names: Names) -> VitalColumns:
     return VitalColumns(
         agent=names.agents.codes(told["agent_id"]),
         kind=np.array(list(map(KIND_CODE.__getitem__, told["kind"])), np.uint8),
-        at=np.array(told["at"], np.float64),
+        at=at,
         received_at=np.array(told["received_at"], np.float64),
         values=values,
         agent_type=facts.codes(told["agent_type"]),
@@ -322,6 +347,22 @@ def from_vitals(vitals: Sequence[Vital], names: Names) -> VitalColumns:
         session_id=ids("session_id"),
         trace_id=ids("trace_id"),
     )
+
+
+def possible(values: Float32) -> bool:
+    """Whether all of these (n, 8) values that are not missing are ones that a step can have."""
+    least = np.fmin.reduce(values, axis=None, initial=0)
+    most = np.fmax.reduce(values, axis=None, initial=0)
+    return bool(least >= 0 and most <= np.float32(VALUE_MAX))
+
+
+def _refuse(vitals: Sequence[Vital]) -> None:
+    for vital in vitals:
+        fault = measure_fault(vital)
+        if not math.isfinite(vital.at):
+            fault = "at", "is not a finite number"
+        if fault:
+            raise InvalidInput(f"agent {vital.agent_id}: {fault[0]}", fault[1])
 
 
 def to_vitals(columns: VitalColumns, names: Names) -> list[Vital]:

@@ -174,6 +174,22 @@ def agent_id_fault(text: str) -> str | None:
     return _text_fault(text)
 
 
+def measure_fault(vital: Vital) -> tuple[str, str] | None:
+    """Return which metric of `vital` no step can have, and why; None where there is none."""
+    for label in _REPORTED_LABELS:
+        value: float | None = getattr(vital, label)
+        if value is None or 0 <= value <= VALUE_MAX:
+            continue
+        if not math.isfinite(value):
+            return label, "is not a finite number"
+        if value < 0:
+            return label, "is negative"
+        return label, f"is more than {VALUE_MAX:.0e}"
+    if vital.errors is not None and vital.errors not in (0.0, 1.0):
+        return "errors", "must be 0 or 1: did the step fail"
+    return None
+
+
 def refusal(vital: Vital, index: int, now: float) -> Refusal | None:
     """Return why `vital` must be refused, or None when it may be taken.
 
@@ -187,17 +203,8 @@ def refusal(vital: Vital, index: int, now: float) -> Refusal | None:
         return Refusal(index, "at", f"is {vital.at - now:.0f} s ahead; at most 300 s are allowed")
     if vital.at < now - BEHIND_MAX_S:
         return Refusal(index, "at", f"is {now - vital.at:.0f} s old; at most a day is allowed")
-    for label in _REPORTED_LABELS:
-        value: float | None = getattr(vital, label)
-        if value is None or 0 <= value <= VALUE_MAX:
-            continue
-        if not math.isfinite(value):
-            return Refusal(index, label, "is not a finite number")
-        if value < 0:
-            return Refusal(index, label, "is negative")
-        return Refusal(index, label, f"is more than {VALUE_MAX:.0e}")
-    if vital.errors is not None and vital.errors not in (0.0, 1.0):
-        return Refusal(index, "errors", "must be 0 or 1: did the step fail")
+    if measured := measure_fault(vital):
+        return Refusal(index, *measured)
     told = "".join(filter(None, _texts(vital)))
     if _text_fault(told):  # seldom: then it is looked for
         for field in _TEXT_FIELDS:

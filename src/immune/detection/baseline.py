@@ -15,6 +15,7 @@ import numpy as np
 
 from immune.columns import KIND_CODE, KINDS, Float32, Float64, Int32, Int64, Names, VitalColumns
 from immune.detection import archive
+from immune.detection.believed import believed
 from immune.detection.drift import Drift
 from immune.detection.facts import FactBook, Order
 from immune.detection.findings import BaselineProfile
@@ -131,7 +132,11 @@ class BaselineLearner:
     # ---- learning
 
     def learn(self, columns: VitalColumns) -> Float32:
-        """Learn a batch outside of a `Sentinel`; returns the evidence after each vital, (n,)."""
+        """Learn a batch outside of a `Sentinel`; returns the evidence after each vital, (n,).
+
+        What no step can have (`believed`) is not learned; a vital without a time has no evidence.
+        """
+        columns = believed(columns)
         rows = self.admit(columns)
         nats = np.full(len(rows), 18.0, np.float32)
         return self.observe(rows, columns.at, columns.values, nats)

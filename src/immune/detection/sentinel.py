@@ -15,6 +15,7 @@ import numpy as np
 from immune.columns import KINDS, Float32, Float64, Int32, Names, VitalColumns
 from immune.detection import fleet
 from immune.detection.baseline import BaselineLearner
+from immune.detection.believed import believed
 from immune.detection.change import Recent
 from immune.detection.episodes import Episode, Level
 from immune.detection.findings import Facts, Finding, MetricEffect, Source, Subsided, Tier
@@ -84,7 +85,11 @@ class Sentinel:
     # ---- what happens
 
     def observe(self, columns: VitalColumns) -> Observation:
-        """Score a batch, learn it, and say what crossed. Vitals are in order of `at`."""
+        """Score a batch, learn it, and say what crossed. Vitals are in order of `at`.
+
+        What no step can have (`believed`) is neither scored nor learned.
+        """
+        columns = believed(columns)
         seen = Observation(scored=len(columns))
         if not len(columns):
             return seen
