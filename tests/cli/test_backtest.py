@@ -89,6 +89,54 @@ def test_each_step_has_a_score(run: Run, tmp_path: Path) -> None:
     assert pq.read_table(part).to_pydict()["evidence"] == scores["evidence"][:2000]
 
 
+def test_a_step_sent_twice_counts_once(run: Run, tmp_path: Path) -> None:
+    """By the reporter's own id of it; the same id of another agent is another step."""
+    file = tmp_path / "vitals.jsonl"
+    items = fleet(60)
+    for number, item in enumerate(items):
+        item["step_id"] = f"s-{number // 4}"
+    file.write_bytes(lines([*items, *items[:50]]))
+    found = json.loads(run("backtest", str(file), "--json")[1])
+    assert (found["steps"], found["repeated"], found["refused"]) == (240, 50, 0)
+    assert "50 sent again and left out" in run("backtest", str(file))[1]
+
+
+def test_what_a_fence_stops_ends_with_the_agents_own_recording(run: Run, tmp_path: Path) -> None:
+    """Others that were recorded for hours more don't make it stand still for hours."""
+    file = tmp_path / "vitals.jsonl"
+    later = [{"agent_id": "other", "at": START + 20_000.0, "latency_ms": 800.0}]
+    file.write_bytes(lines([*fleet(), *later]))
+    (case,) = json.loads(run("backtest", str(file), "--json")[1])["cases"]
+    assert case["agent_id"] == "w-2"
+    assert 0 < case["stopped_h"] * 3600 < 200
+
+
+def test_scores_that_cannot_be_written_are_refused_at_once(run: Run, tmp_path: Path) -> None:
+    """Before the run, and never over the recording."""
+    file = tmp_path / "vitals.jsonl"
+    recorded = lines(fleet(20))
+    file.write_bytes(recorded)
+    for out, reason in (
+        (tmp_path / "absent" / "x.parquet", "there is no folder"),
+        (tmp_path, "can't be written"),
+        (tmp_path / "." / "vitals.jsonl", "is the recording itself"),
+    ):
+        code, said, error = run("backtest", str(file), "--scores", str(out))
+        assert (code, said) == (2, "")
+        assert reason in error
+    assert file.read_bytes() == recorded
+
+
+@pytest.mark.parametrize("at", ["1700000000000", "1e300", "-1", "1" + "0" * 400])
+def test_a_time_that_is_not_epoch_seconds_is_refused(run: Run, tmp_path: Path, at: str) -> None:
+    """Milliseconds above all, with the field and the reason."""
+    file = tmp_path / "vitals.jsonl"
+    file.write_bytes(b'{"agent_id": "x", "latency_ms": 5, "at": %s}' % at.encode())
+    code, _, error = run("backtest", str(file))
+    assert code == 2
+    assert "line 1: at: must be epoch seconds between 1970 and 2100" in error
+
+
 def test_parquet_of_vitals_or_of_series(run: Run, tmp_path: Path) -> None:
     """Times as numbers or as timestamps; a series is an agent whose latency is its value."""
     file = tmp_path / "vitals.parquet"

@@ -3,7 +3,7 @@
 Agent by agent, as the Sentinel would: shared causes are not told apart, and silence is not judged,
 as a recording does not say when it was listened to. Baselines freeze at a finding's onset and go on
 when its evidence has subsided, as they do in the house. What a quarantine would have stopped is
-what the agent did from then on, until it was back to normal or the recording ended.
+what the agent did from then on, until it was back to normal or its own recording ended.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class Hindsight(msgspec.Struct):
     """From the first step to the last."""
     refused: int
     refusals: list[str]
+    repeated: int
+    """Steps that the recording holds more than once; they count once."""
     unknown: dict[str, int]
     """Fields that nobody knows, and how often each occurred."""
     cases: list[Case]
@@ -110,6 +112,7 @@ class Backtest:
             hours=float(columns.at[-1] - columns.at[0]) / 3600,
             refused=recording.refused,
             refusals=recording.refusals,
+            repeated=recording.repeated,
             unknown=recording.unknown,
             cases=self.cases,
             suspected=len({case.agent_id for case in self.cases}),
@@ -169,10 +172,10 @@ class Backtest:
         """Say what the agent did while it would have stood still."""
         if case.quarantined_at is None:
             return
-        until = float(columns.at[-1]) if case.subsided_at is None else case.subsided_at
+        own = columns.agent == self._names.agents.code(case.agent_id)
+        until = float(columns.at[own][-1]) if case.subsided_at is None else case.subsided_at
         case.stopped_h = (until - case.quarantined_at) / 3600
-        code = self._names.agents.code(case.agent_id)
-        after = (columns.agent == code) & (columns.at > case.quarantined_at) & (columns.at <= until)
+        after = own & (columns.at > case.quarantined_at) & (columns.at <= until)
         values = columns.values[after]
         case.steps_after = len(values)
         case.usd_after = float(np.nansum(values[:, Metric.COST_USD], dtype=np.float64))

@@ -1,14 +1,15 @@
 """A recorded file as vitals: JSON lines, or Parquet of vitals or of plain series.
 
-What intake would refuse is refused here, item by item, for the same reasons; the rest is kept. The
-recording's own times are its now. A series (columns `series`, `value`, and `t` or `i`) becomes an
-agent whose latency is the value.
+What intake would refuse is refused here, item by item, for the same reasons; the rest is kept, and
+counts once where it was sent twice. The recording's own times are its now. A series (columns
+`series`, `value`, and `t` or `i`) becomes an agent whose latency is the value.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import math
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ _SHOWN = 5
 """Refusals that are kept in words."""
 _SALT = Salt(b"a recording stays on this machine")
 _ROWS_AT_ONCE = 10_000
+_AT_MAX = 4_102_444_800.0
+"""The year 2100, epoch seconds: a time beyond was not written in seconds."""
 _LABELS = tuple(spec.metric.label for spec in REPORTED)
 
 
@@ -39,6 +42,8 @@ class Recording(msgspec.Struct):
     refused: int
     refusals: list[str]
     """The first few: file, line or row, field and reason."""
+    repeated: int
+    """Steps left out, as the same agent had one with the same `step_id` before."""
     unknown: dict[str, int]
     """How often each field occurred that nobody knows."""
 
@@ -53,10 +58,17 @@ def read(file: Path) -> Recording:
         magic = stream.read(4)
     items = _rows(file) if magic == _PARQUET_MAGIC else _lines(file, magic[:2] == _GZIP_MAGIC)
     unknown: Counter[str] = Counter()
-    recording = Recording([], 0, [], unknown)
+    recording = Recording([], 0, [], 0, unknown)
+    steps: set[tuple[str, str]] = set()
     for place, item in items:
         outcome = _vital(item, unknown)
         if isinstance(outcome, Vital):
+            if outcome.step_id is not None:
+                step = (outcome.agent_id, outcome.step_id)
+                if step in steps:
+                    recording.repeated += 1
+                    continue
+                steps.add(step)
             recording.vitals.append(outcome)
             continue
         recording.refused += 1
@@ -79,10 +91,22 @@ def _measured(vital: Vital) -> bool:
 def _vital(item: object, unknown: Counter[str]) -> Vital | Refusal:
     if isinstance(item, Refusal):
         return item
-    at = item.get("at") if isinstance(item, dict) else None
-    if isinstance(item, dict) and (isinstance(at, bool) or not isinstance(at, (int, float))):
-        return Refusal(0, "at", "is missing" if at is None else "must be a number")
-    return check(item, 0, float(at or 0.0), _SALT, unknown)
+    at: Any = item.get("at") if isinstance(item, dict) else 0.0
+    if fault := _time_fault(at):
+        return Refusal(0, "at", fault)
+    return check(item, 0, float(at), _SALT, unknown)
+
+
+def _time_fault(at: object) -> str | None:
+    if at is None:
+        return "is missing"
+    if isinstance(at, bool) or not isinstance(at, (int, float)):
+        return "must be a number"
+    if isinstance(at, float) and not math.isfinite(at):
+        return "is not a finite number"
+    if not 0 <= at <= _AT_MAX:
+        return "must be epoch seconds between 1970 and 2100; are these milliseconds?"
+    return None
 
 
 def _lines(file: Path, zipped: bool) -> Iterator[tuple[str, object]]:

@@ -39,6 +39,8 @@ def backtest(
     from immune.cli.configured import configured
 
     settings, _ = configured(config)
+    if scores is not None:
+        check(scores, file)
     test = Backtest(settings.detection)
     found = test.run(read(file))
     if scores is not None:
@@ -47,6 +49,26 @@ def backtest(
         print(msgspec.json.encode(found).decode())
     else:
         tell(found)
+
+
+def check(scores: Path, file: Path) -> None:
+    """See that scores can be written, before the work is done.
+
+    Raises InvalidInput where they can't or would take the place of what is read, NotFound where
+    pyarrow isn't installed.
+    """
+    import os
+
+    from immune.backtest.parquet import arrow
+    from immune.errors import InvalidInput
+
+    arrow("parquet")
+    if not scores.parent.is_dir():
+        raise InvalidInput("--scores", f"there is no folder {scores.parent}")
+    if scores.exists() and scores.samefile(file):
+        raise InvalidInput("--scores", f"{scores} is the recording itself")
+    if scores.is_dir() or not os.access(scores if scores.exists() else scores.parent, os.W_OK):
+        raise InvalidInput("--scores", f"{scores} can't be written")
 
 
 def write(scores: Scores, file: Path) -> None:
@@ -66,6 +88,7 @@ def tell(found: Hindsight) -> None:
     console.print(
         f"{found.steps:,} steps of {found.agents:,} agents in {span(3600 * found.hours)}"
         + (f"; {found.refused:,} refused" if found.refused else "")
+        + (f"; {found.repeated:,} sent again and left out" if found.repeated else "")
     )
     for refusal in found.refusals:
         console.print(f"  {refusal}")
