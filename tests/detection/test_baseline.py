@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -412,3 +413,29 @@ def test_another_version_is_refused() -> None:
     older = data.replace(b"prior_phi", b"prior_rho")
     with pytest.raises(ValueError, match="version"):
         BaselineLearner(PARAMS, Names()).load([(agent, kind, older)])
+
+
+@pytest.mark.parametrize(
+    ("field", "place"), [("block", 3), ("at", 8), ("values", 9), ("drift", 12)]
+)
+def test_a_stored_stream_cut_short_is_refused_by_field(field: str, place: int) -> None:
+    """Which field, how long it is and how long it should be; the learner stays as it was."""
+    watch = Watch(1, seed=23)
+    watch.run(20)
+    ((agent, kind, data),) = watch.learner.save(watch.work.ids)
+    record = msgspec.msgpack.decode(data)
+    record[place] = record[place][:-3]
+    learner = BaselineLearner(PARAMS, Names())
+    with pytest.raises(ValueError, match=f"a baseline's {field} has [0-9]+ bytes in place of"):
+        learner.load([(agent, kind, msgspec.msgpack.encode(record))])
+    assert learner.streams.n_agents == 0
+
+
+def test_a_stored_stream_that_was_blinded_is_refused() -> None:
+    """What is no number never comes back from a store: the stream is learned anew."""
+    watch = Watch(1, seed=24)
+    watch.run(20)
+    watch.learner.kernel.block[0, 0, 0] = np.nan
+    saved = watch.learner.save(watch.work.ids)
+    with pytest.raises(ValueError, match="block holds what is no number"):
+        BaselineLearner(PARAMS, Names()).load(saved)

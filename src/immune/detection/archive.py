@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from immune.columns import Float32, Float64
+from immune.detection.drift import SAVED
 from immune.detection.state import FIELDS
 from immune.vitals import METRICS, N_METRICS
 
@@ -73,7 +77,10 @@ def pack(stored: Stored) -> bytes:
 
 
 def unpack(data: bytes) -> Stored:
-    """Return the stream of these bytes; raises ValueError where they are of another version."""
+    """Return the stream of these bytes.
+
+    Raises ValueError where they are of another version, or a field does not hold what it should.
+    """
     try:
         record = msgspec.msgpack.decode(data, type=_Record)
     except msgspec.DecodeError as error:
@@ -83,16 +90,30 @@ def unpack(data: bytes) -> Stored:
             f"a baseline of version {record.version} can't be read by version {VERSION}: "
             "let it be learned anew"
         )
-    shape = (len(FIELDS), N_METRICS)
+    at = _numbers("at", record.at, "<f8", len(record.at) // 8)
+    block = _numbers("block", record.block, "<f4", len(FIELDS) * N_METRICS).astype(np.float32)
+    if not np.isfinite(block).all():
+        raise ValueError("a baseline's block holds what is no number: let it be learned anew")
+    values = _numbers("values", record.values, "<f4", len(at) * N_METRICS)
     return Stored(
-        block=np.frombuffer(record.block, "<f4").astype(np.float32).reshape(shape),
+        block=block.reshape(len(FIELDS), N_METRICS),
         frozen=record.frozen,
         since=record.since,
         seen=record.seen,
         held=record.held,
-        at=np.frombuffer(record.at, "<f8").astype(np.float64),
-        values=np.frombuffer(record.values, "<f4").astype(np.float32).reshape(-1, N_METRICS),
+        at=at.astype(np.float64),
+        values=values.astype(np.float32).reshape(-1, N_METRICS),
         facts=record.facts,
         habits=record.habits,
-        drift=np.frombuffer(record.drift, "<f8").astype(np.float64),
+        drift=_numbers("drift", record.drift, "<f8", SAVED).astype(np.float64),
     )
+
+
+def _numbers(field: str, data: bytes, dtype: str, count: int) -> npt.NDArray[np.floating[Any]]:
+    wanted = count * np.dtype(dtype).itemsize
+    if len(data) != wanted:
+        raise ValueError(
+            f"a baseline's {field} has {len(data)} bytes in place of {wanted}: "
+            "let it be learned anew"
+        )
+    return np.frombuffer(data, dtype)
