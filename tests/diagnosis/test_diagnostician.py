@@ -152,6 +152,21 @@ def test_unreported_cost_hides_nothing() -> None:
     assert (diagnosis.cause, diagnosis.pattern) == (Cause.COST_OVERRUN, "input_tokens")
 
 
+@pytest.mark.parametrize("latency", [1.0, 1.2, 1.3, 1.5, 3.0])
+@pytest.mark.parametrize("overlooked", [True, False])
+def test_what_was_never_measured_is_no_cause(latency: float, overlooked: bool) -> None:
+    """A series of latencies speaks of time, or of nothing: never of a context that has grown."""
+    shown = finding(
+        {M.LATENCY_MS: latency},
+        overlooked=frozenset({M.LATENCY_MS} if overlooked else ()),
+        unreported=frozenset(M) - {M.LATENCY_MS, M.INTERVAL_S},
+    )
+    diagnosis = Diagnostician().diagnose(shown)
+    assert diagnosis.cause in (Cause.TOOL_INSTABILITY, Cause.UNKNOWN)
+    told = {row.cause: row.confidence for row in diagnosis.ranked}
+    assert told[Cause.COST_OVERRUN] == told[Cause.MEMORY_CORRUPTION] == 0.0
+
+
 def test_reasons_are_words_with_numbers() -> None:
     """A person reads what changed, by how much, for how long, and what changed with it."""
     shown = finding(

@@ -39,11 +39,12 @@ class Diagnostician:
         `fleet_share` is the share, 0..1, of the agent's group that changed alike.
         """
         signs = sg.read(finding, fleet_share)
-        logs = [log_likelihood(signature, signs) for signature in SIGNATURES]
+        judged = [signature for signature in SIGNATURES if signature.is_judged_by(signs)]
+        logs = [log_likelihood(signature, signs) for signature in judged]
         top = max(logs)
         mass = dict.fromkeys(Cause, 0.0)
         looks: dict[Cause, tuple[float, str]] = {}
-        for signature, log in zip(SIGNATURES, logs, strict=True):
+        for signature, log in zip(judged, logs, strict=True):
             mass[signature.cause] += math.exp(log - top)
             if signature.cause not in looks or log > looks[signature.cause][0]:
                 looks[signature.cause] = (log, signature.look)

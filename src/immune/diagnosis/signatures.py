@@ -3,7 +3,8 @@
 A cause may look several ways (a cost overrun by a bloated context or by a dearer model); each is a
 row. A row names the signs it makes likely; every other sign is there by chance, at its rate in
 `BACKGROUND`. The numbers are judgements: .9 and more for what makes the cause, .3 for what may come
-along. Operators' labels correct them where a fleet differs.
+along. Operators' labels correct them where a fleet differs. What was not measured names no cause: a
+look counts only where the signs that make it could be read.
 """
 
 from __future__ import annotations
@@ -27,6 +28,15 @@ class Signature(msgspec.Struct, frozen=True):
     expected: dict[Sign, float]
     """P(sign | this look) where it differs from the background."""
 
+    def is_judged_by(self, signs: Signs) -> bool:
+        """Whether what tells this look, its likeliest signs, could be read at all."""
+        most = max(self.expected.values(), default=0.0)
+        telling = [sign for sign, p in self.expected.items() if p == most >= _TELLING]
+        return all(sign in signs for sign in telling)
+
+
+_TELLING = 0.9
+"""P(sign | look) from which on the sign makes the look: without it, it can't be named."""
 
 S = Sign
 
