@@ -256,6 +256,42 @@ def test_a_pause_that_does_not_come_again_is_forgotten() -> None:
     assert [int(day) for day in weeks(Story(), 2, works, seed=9)] == [1, 13]
 
 
+def hourly(died_at: float = np.inf) -> list[float]:
+    """For two days an agent steps every ten seconds for about 40 minutes of each hour from six to
+    ten; return when it was told to be silent, in hours."""
+    story, told = Story(), []
+    edges = np.random.default_rng(12).uniform(36, 44, 48) * 60
+    for at in range(0, 2 * DAY, 10):
+        if 6 <= at % DAY / HOUR < 22 and at % HOUR < edges[at // HOUR] and at < died_at:
+            story.tell([step(MONDAY + at)])
+        if at % 60 == 0 and story.silent(MONDAY + at):
+            told.append(at / HOUR)
+    return told
+
+
+def test_a_pause_that_comes_each_hour_is_an_interval_of_its_own() -> None:
+    """Four are told, and the night's; the next day none is."""
+    assert [int(hour) for hour in hourly()] == [6, 7, 8, 9, 22]
+
+
+def test_who_pauses_often_and_dies_is_told_half_a_pause_later() -> None:
+    """Once it has been away half as long again as it ever was, whenever it stopped."""
+    told = hourly(died_at=33.25 * HOUR)
+    assert [int(hour) for hour in told[:-1]] == [6, 7, 8, 9, 22]
+    assert 33.25 + 1 / 3 < told[-1] < 33.25 + 1 / 2 + 0.15
+
+
+def test_two_pauses_a_day_excuse_no_third() -> None:
+    """Lunch and supper are expected at their hours; a death at nine is told at once."""
+
+    def works(day: int, hour: float) -> bool:
+        return not (12 <= hour < 13 or 17 <= hour < 18 or (day == 10 and hour >= 9))
+
+    told = weeks(Story(), 2, works, seed=13)
+    assert [int(day) for day in told] == [0, 0, 10]
+    assert told[2] % 1 * 24 == pytest.approx(9, abs=0.5)
+
+
 def test_a_declared_pause_is_never_silence() -> None:
     """With the nights and the weekend declared nothing is told; but who does not come back after
     one is, once the pause and an hour are over."""
