@@ -209,7 +209,6 @@ RANGES: dict[str, Range] = {
     ),
     **_group(
         "detection.rules.silence",
-        false_alarms_per_day=BUDGET,
         samples_min=Range(2, 100_000),
         spread_max=SIGMAS,
         factor_min=TIMES,

@@ -33,7 +33,8 @@ class Herd:
         self.facts = self.learner.facts
         self.sentinel = Sentinel(self.learner, params, self.names)
         self.watch = FleetWatch(params.rules.fleet, self.names)
-        self.silence = Silence(params.rules.silence, self.names)
+        budget = params.budgets.false_suspicions_per_agent_day
+        self.silence = Silence(params.rules.silence, self.names, budget)
         self.codes = np.array([self.names.agents.code(f"a{i}") for i in range(n)], np.int32)
         self.provider = np.arange(n) // 3 % providers
         self.type = np.arange(n) % types

@@ -60,7 +60,7 @@ class BaselineLearner:
         )
         self.ring = Ring(params.learning.history)
         self.facts = FactBook(params.rules.facts, names, params.rules.repetition)
-        self.habits = Habits(params.rules, names)
+        self.habits = Habits(params, names)
         self.drift = Drift(params.rules.drift)
         self.streams = Streams()
         self.seen = np.zeros(0, np.int64)

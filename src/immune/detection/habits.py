@@ -8,8 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from immune.columns import Names
+from immune.detection.params import DetectionParams
 from immune.detection.repetition import Repetition, SavedPatterns
-from immune.detection.rule_params import RuleParams
 from immune.detection.silence import SavedRhythm, Silence
 
 
@@ -21,9 +21,10 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
 class Habits:
     """The rules that remember."""
 
-    def __init__(self, params: RuleParams, names: Names) -> None:
-        self.silence = Silence(params.silence, names)
-        self.repetition = Repetition(params.repetition, names)
+    def __init__(self, params: DetectionParams, names: Names) -> None:
+        rules, budget = params.rules, params.budgets.false_suspicions_per_agent_day
+        self.silence = Silence(rules.silence, names, budget)
+        self.repetition = Repetition(rules.repetition, names)
 
     def retire(self, agent: int) -> None:
         """Drop all that is known of an agent."""

@@ -77,8 +77,6 @@ class RepetitionParams(msgspec.Struct, frozen=True, kw_only=True):
 class SilenceParams(msgspec.Struct, frozen=True, kw_only=True):
     """When an agent that steps no more is silent."""
 
-    false_alarms_per_day: float = 1.0
-    """False alarms that an always-on agent may raise in a day: the budget of a suspicion."""
     samples_min: int = 20
     """Intervals seen before an agent's rhythm is known."""
     spread_max: float = 0.8

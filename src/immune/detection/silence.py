@@ -1,13 +1,13 @@
 """No step for far longer than the agent's own regular intervals allow.
 
 The log of an agent's intervals is taken as normal with its own mean and spread. An agent that takes
-N steps a day may be falsely called silent b times a day (b = 1), so one interval may pass the limit
-with probability b/N: the limit is the (1 − b/N) quantile of the prediction for the next interval,
-exp(mean + t·spread·√(1 + 1/n)), t of n − 1 degrees of freedom since the spread is estimated. It is
-never below 10 s, 4 usual intervals, or twice the longest recent gap between deliveries. An agent
-with irregular intervals has no limit: its silence says nothing. Nor is it silence while a pause is
-declared (`timetable`), or expected, since it came before (`pauses`). Silence suspects and never
-fences.
+N steps a day may be falsely called silent b times a day, b being the budget of a suspicion, so one
+interval may pass the limit with probability b/N: the limit is the (1 − b/N) quantile of the
+prediction for the next interval, exp(mean + t·spread·√(1 + 1/n)), t of n − 1 degrees of freedom
+since the spread is estimated. It is never below 10 s, 4 usual intervals, or twice the longest
+recent gap between deliveries. An agent with irregular intervals has no limit: its silence says
+nothing. Nor is it silence while a pause is declared (`timetable`), or expected, since it came
+before (`pauses`). Silence suspects and never fences.
 
 Sources: Hill 1970 (t from z by Cornish-Fisher); Abramowitz & Stegun 26.2.23 (z from probability).
 """
@@ -53,8 +53,10 @@ class SavedRhythm(msgspec.Struct, frozen=True, array_like=True):
 class Silence:
     """The rhythm of all agents; rhythms have one slot per agent and kind, clocks one per agent."""
 
-    def __init__(self, params: SilenceParams, names: Names) -> None:
+    def __init__(self, params: SilenceParams, names: Names, false_alarms_per_day: float) -> None:
+        """An always-on agent may raise `false_alarms_per_day`."""
         self._params = params
+        self._false_alarms_per_day = false_alarms_per_day
         self._names = names
         self._at = np.full(0, np.nan)
         """End of the last step, agent's clock; NaN where the next interval teaches nothing."""
@@ -251,7 +253,7 @@ class Silence:
         n = np.maximum(count, 2)
         spread = np.maximum(np.sqrt(var * n / (n - 1)), _SPREAD_FLOOR)
         steps_a_day = DAY_S / np.exp(mean + spread**2 / 2)
-        chance = np.clip(p.false_alarms_per_day / steps_a_day, 1e-12, 0.1)
+        chance = np.clip(self._false_alarms_per_day / steps_a_day, 1e-12, 0.1)
         wide = mean + _t_quantile(chance, n - 1) * spread * np.sqrt(1 + 1 / n)
         limit_s = np.maximum(np.exp(np.minimum(wide, 20)), p.factor_min * np.exp(mean))
         regular: Bool = (count >= p.samples_min) & (spread <= p.spread_max)
