@@ -82,11 +82,27 @@ def test_unknown_arguments_never_count() -> None:
     assert watch([step(0, *[call("search", args=0)] * 60)]) == []
 
 
-@pytest.mark.parametrize("pause_s", [5.0, 30.0, 600.0])
-def test_polling_is_no_loop(pause_s: float) -> None:
-    """An agent that asks the same thing at a steady slow pace polls."""
-    polls = [step(t * (pause_s + 0.5), call("status"), latency_ms=500.0) for t in range(60)]
+@pytest.mark.parametrize(
+    ("every_s", "took_s"),
+    [(2.0, 0.2), (3.0, 0.2), (3.0, 1.0), (4.2, 0.2), (4.2, 1.4), (5.5, 0.5), (30, 5), (600, 0.5)],
+)
+def test_polling_is_no_loop(every_s: float, took_s: float) -> None:
+    """An agent that asks the same thing and then waits twice as long as that took polls."""
+    polls = [step(t * every_s, call("status"), latency_ms=1000 * took_s) for t in range(60)]
     assert watch(polls) == []
+
+
+@pytest.mark.parametrize(("every_s", "took_s"), [(1.0, 0.2), (1.5, 0.5), (2.9, 1.0), (6.0, 2.1)])
+def test_an_agent_that_waits_less_than_a_poller_loops(every_s: float, took_s: float) -> None:
+    """The second between two steps that its tool took makes a loop no poll."""
+    loop = [step(t * every_s, call("search"), latency_ms=1000 * took_s) for t in range(10)]
+    assert len(watch(loop)) == 1
+
+
+def test_where_nobody_says_how_long_steps_take_slow_begins_at_five_seconds() -> None:
+    """Without latency the time between two steps may be all work."""
+    assert len(watch([step(t * 4.0, call("search")) for t in range(10)])) == 1
+    assert watch([step(t * 5.0, call("search")) for t in range(60)]) == []
 
 
 def test_polling_by_a_tool_that_waits_is_no_loop() -> None:
@@ -106,6 +122,30 @@ def test_back_off_is_no_loop() -> None:
     at = np.cumsum([0, *[2.0**k for k in range(12)]])
     failing = call("fetch", ok=False)
     assert watch([step(float(t), failing, latency_ms=100.0) for t in at]) == []
+
+
+@pytest.mark.parametrize("first_s", [0.1, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("ceiling_s", [2.0, 4.0, 8.0, 30.0])
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_back_off_up_to_a_ceiling_is_no_loop(
+    first_s: float, ceiling_s: float, one_by_one: bool
+) -> None:
+    """Sixty retries that wait twice as long each time, and the same from some time on."""
+    waits = np.minimum(first_s * 2.0 ** np.arange(60), ceiling_s)
+    at = np.cumsum(waits + 0.2)
+    retries = [step(float(t), call("fetch", ok=False), latency_ms=200.0) for t in at]
+    assert watch(retries, one_by_one) == []
+
+
+@pytest.mark.parametrize("ceiling_s", [4.0, 8.0, 30.0])
+def test_back_off_with_chance_in_it_is_no_loop(ceiling_s: float) -> None:
+    """Between half the wait and all of it, so that not all come back at once."""
+    rng = np.random.default_rng(14)
+    for _ in range(50):
+        waits = np.minimum(0.5 * 2.0 ** np.arange(40), ceiling_s)
+        at = np.cumsum(waits * rng.uniform(0.5, 1, 40) + 0.2)
+        retries = [step(float(t), call("fetch", ok=False), latency_ms=200.0) for t in at]
+        assert watch(retries) == []
 
 
 def test_back_off_within_a_step_is_no_loop() -> None:
@@ -134,6 +174,17 @@ def test_a_loop_with_uneven_steps_is_still_told() -> None:
         assert len(watch(loop)) == 1
 
 
+@pytest.mark.parametrize("idle_s", [0.05, 0.3, 1.0])
+def test_a_loop_whose_tools_take_uneven_time_is_told_within_twenty_calls(idle_s: float) -> None:
+    """Waits that happen to grow thrice look like a plan for a moment only."""
+    rng = np.random.default_rng(15)
+    told = 0
+    for _ in range(200):
+        at = np.cumsum(idle_s * rng.lognormal(0, 0.3, 20) + 1.0)
+        told += bool(watch([step(float(t), call("search"), latency_ms=1000.0) for t in at]))
+    assert told >= 192
+
+
 PATTERNS = ("polling", "waiting", "pages", "back-off", "compaction", "progress", "work")
 
 
@@ -141,15 +192,14 @@ def benign(pattern: str, rng: np.random.Generator) -> tuple[list[ToolCall], list
     """A healthy stretch of work: its calls, and the idle seconds before each."""
     n = int(rng.integers(5, 60))
     if pattern == "polling":  # at a steady slow pace
-        return [call("status")] * n, [float(rng.uniform(5, 60)) * 1.001] * n
+        return [call("status")] * n, [float(rng.uniform(2, 60))] * n
     if pattern == "waiting":  # fast, but each answer is another one
         return [call("status", result=i + 1) for i in range(n)], [0.1] * n
     if pattern == "pages":
         return [call("list", args=i + 1, result=7) for i in range(n)], [0.1] * n
     if pattern == "back-off":
         waits = float(rng.uniform(0.3, 2)) * float(rng.uniform(1.15, 3)) ** np.arange(n)
-        kept = waits[waits < 120].tolist()
-        return [call("fetch", ok=False)] * len(kept), kept
+        return [call("fetch", ok=False)] * n, np.minimum(waits, rng.uniform(4, 60)).tolist()
     if pattern == "compaction":  # reads the same again after each pause in which it sums up
         part = int(rng.integers(1, 9))
         again = [call("read")] * part

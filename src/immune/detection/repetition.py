@@ -3,8 +3,9 @@
 Agents loop in cycles: one call over and over, or a ping-pong between two. A streak is a row of
 calls each equal to the call p before it, for a cycle of p = 1..4 calls: same tool, same known
 arguments, same result or an unknown one. What is not a loop ends the streak: other arguments
-(pagination), another result (progress), another session, time between calls (polling), or longer
-and longer times between them (back-off). What a person called a false alarm is told no more.
+(pagination), another result (progress), another session, a wait twice as long as the step
+(polling), or longer and longer waits up to a ceiling (back-off). What a person called a false alarm
+is told no more.
 
 State is O(1) per agent and kind: the last p calls and the length of the streak for each p.
 """
@@ -59,6 +60,8 @@ class Repetition:
         """Idle seconds before the last step with a call."""
         self._growths = np.zeros(0, np.int32)
         """Times in a row that these have grown."""
+        self._least_s = np.zeros(0)
+        """The wait that they have grown from."""
         self._tools = np.zeros(0, np.uint64)
         """A number for each tool's name, the same in every process."""
         self._told: dict[int, tuple[int, float]] = {}
@@ -134,12 +137,15 @@ class Repetition:
             self._next = grown(self._next, size, 0)
             self._idle_s = grown(self._idle_s, size, 0)
             self._growths = grown(self._growths, size, 0)
+            self._least_s = grown(self._least_s, size, 0)
 
     def _joined(self, columns: VitalColumns, row: Indices, runs: Runs) -> Bool:
         """Return whether each call follows the one before at the pace of a loop, same session."""
-        latency_s = np.nan_to_num(columns.values[:, Metric.LATENCY_MS].astype(np.float64)) / 1e3
+        p = self._params
+        took_s = columns.values[:, Metric.LATENCY_MS].astype(np.float64) / 1e3
+        latency_s = np.nan_to_num(took_s)
         count = np.bincount(columns.calls.row, minlength=len(columns))
-        joined: Bool = latency_s[row] < self._params.slow_s * count[row]
+        joined: Bool = latency_s[row] < p.slow_s * count[row]
         head = np.ones(len(row), np.bool_)
         head[1:] = (row[1:] != row[:-1]) | (runs.slot[1:] != runs.slot[:-1])
         heads = np.flatnonzero(head)
@@ -152,7 +158,8 @@ class Repetition:
         before = np.where(opens, self._at[slot], np.roll(columns.at[step], 1))
         gap_s = columns.at[step] - before
         idle_s = gap_s - latency_s[step]
-        joined[heads] = (gap_s < self._params.slow_s) & (idle_s < self._params.pause_s)
+        joined[heads] = (gap_s < p.slow_s) & (idle_s < p.pause_s)
+        joined[heads] &= ~((idle_s >= p.poll_s) & (idle_s >= p.poll_times * took_s[step]))
         joined[heads] &= ~self._backs_off(slot, idle_s)
         if columns.session_id is not None or self._session.any():
             session = self._sessions(columns, step)
@@ -162,15 +169,21 @@ class Repetition:
 
     def _backs_off(self, slot: Indices, idle_s: Float64) -> Bool:
         """Return whether each of these steps, in the order of runs, waited longer than the one
-        before it, and that longer than the one before, and so on."""
+        before it, and that longer than the one before, and so on, or as long since it did."""
         p = self._params
         backs_off = np.zeros(len(slot), np.bool_)
         for rows, slots in Runs.of(slot).rounds():
             before, now = self._idle_s[slots], idle_s[rows]
-            grew = (now >= p.back_off_s) & (now >= p.back_off_growth * before)
-            self._growths[slots] = np.where(grew, self._growths[slots] + 1, 0)
+            growths = self._growths[slots]
+            grew = now >= p.back_off_growth * before
+            at_ceiling = (growths >= p.back_off_steps) & (now >= before / 2)
+            at_ceiling &= now >= p.back_off_held * self._least_s[slots]
+            goes_on = (now >= p.back_off_s) & (grew | at_ceiling)
+            growths = np.where(goes_on, growths + grew, 0)
+            self._least_s[slots] = np.where(growths > 0, self._least_s[slots], now)
+            self._growths[slots] = growths
             self._idle_s[slots] = np.maximum(now, 0)
-            backs_off[rows] = self._growths[slots] >= p.back_off_steps
+            backs_off[rows] = growths >= p.back_off_steps
         return backs_off
 
     def _sessions(self, columns: VitalColumns, step: Indices) -> Indices:

@@ -58,9 +58,14 @@ class RepetitionParams(msgspec.Struct, frozen=True, kw_only=True):
     cycle_max: int = 4
     """Calls in the longest cycle that counts: 1 is the same call, 2 a ping-pong between two; agents
     seldom loop over more without their arguments changing."""
+    poll_s: float = 1.5
+    """Idle seconds before a step from which on an equal call is a poll and not a loop, where they
+    are also `poll_times` what the step takes: a loop runs as fast as the model answers."""
+    poll_times: float = 2.0
+    """Times as long as its step takes that a poller waits at least: it sleeps most of the time,
+    whatever its pace. An agent whose tools take a second between its steps must still loop."""
     pause_s: float = 5.0
-    """Idle seconds before a step from which on an equal call is a poll and not a loop: a loop runs
-    as fast as the model answers, pollers and back-offs sleep."""
+    """The same whatever the step takes, or where its latency is unknown."""
     slow_s: float = 10.0
     """Seconds from one equal call to the next from which on it is a poll whatever filled them, as a
     tool that waits does; so slow a loop is left to the statistic and the limits."""
@@ -70,6 +75,9 @@ class RepetitionParams(msgspec.Struct, frozen=True, kw_only=True):
     """Times the wait before that a wait must be to have grown."""
     back_off_steps: int = 3
     """Waits in a row that must have grown: an agent that waits longer and longer has a plan."""
+    back_off_held: float = 2.0
+    """Times that the waits must have grown in all before one that grows no more belongs to the plan
+    too, as long as it is half the one before: back-offs have a ceiling, and chance in them."""
     severity_floor: float = 5.0
     """0..10; a loop harms by what it spends, which the metrics say; this is the least."""
 
