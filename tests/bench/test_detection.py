@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_figures() -> None:
 def test_an_accepted_change_and_a_quiet_night_raise_nothing() -> None:
     """Watched by the Sentinel, as in the house."""
     (accepted,) = acceptance_figures(1, 1, baseline=300, watched=60)
-    (cycle,) = cycle_figures(0.05, 1)
+    (cycle,) = cycle_figures(0.05, 1, [1.0])
     assert (accepted.value, accepted.passed) == (0, True)
     assert (cycle.value, cycle.passed) == (0, True)
 

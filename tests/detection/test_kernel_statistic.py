@@ -72,6 +72,37 @@ def test_a_symmetric_law_is_not_bent(kernel: MakeKernel) -> None:
     assert made.block[:AGENTS, AT["bend"], LATENCY].max() < 0.5
 
 
+def day(pace_s: float, hours: float, swing: float) -> list[Float32]:
+    """Latency that swings by `swing` to each side of its middle in a day, a step in `pace_s`."""
+    rng = np.random.default_rng(12)
+    hour = rng.uniform(0, 24, AGENTS)
+    at = hour[None] + np.arange(0, hours, pace_s / 3600)[:, None]
+    noise = 0.4 * rng.standard_normal(at.shape)
+    latency = 800 * np.exp(np.log(swing) * np.sin(2 * np.pi * at / 24) + noise)
+    return [only(LATENCY_MS=one, INTERVAL_S=np.full(AGENTS, pace_s)) for one in latency]
+
+
+@pytest.mark.parametrize("pace_s", [20.0, 60.0, 300.0])
+def test_a_daily_cycle_of_a_slow_agent_is_no_evidence(kernel: MakeKernel, pace_s: float) -> None:
+    """Half as slow again by day as on average raises nothing, however few steps a day has."""
+    made = kernel(AGENTS)
+    once_in_1000_days = np.log(1000 * 86_400 / pace_s)
+    for values in day(pace_s, hours=36, swing=1.5):
+        assert (step(made, values) < once_in_1000_days).all()
+
+
+@pytest.mark.parametrize(("pace_s", "within"), [(20.0, 30), (60.0, 40), (300.0, 80)])
+def test_a_slow_agent_that_takes_twice_as_long_is_found(
+    kernel: MakeKernel, pace_s: float, within: int
+) -> None:
+    """What is forgiven of a cycle leaves enough of a change that no cycle makes."""
+    well = day(pace_s, hours=1800 * pace_s / 3600, swing=1.0)
+    sick = [2.2 * values for values in day(pace_s, hours=200 * pace_s / 3600, swing=1.0)]
+    for values in sick:
+        values[:, Metric.INTERVAL_S] = pace_s  # which is no longer
+    assert delay(kernel(AGENTS), well, sick) < within
+
+
 def workers(
     rng: np.random.Generator, count: int, *, tokens: float = 1.0, slow: float = 1.0
 ) -> list[Float32]:

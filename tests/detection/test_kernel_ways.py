@@ -114,6 +114,22 @@ def test_whatever_comes_the_ways_agree(data: st.DataObject) -> None:
     ways.agree()
 
 
+def test_slow_agents_are_the_same_both_ways() -> None:
+    """A step in a second, in two, in ten, in a minute, in an hour: each has a memory of its own."""
+    fleet, ways = Workload(10, 7), BothWays(10)
+    fleet.factors[:, Metric.INTERVAL_S] = 1 / np.repeat([1, 2, 10, 60, 3600], 2)
+    nats = np.full(10, 20, np.float32)
+    told = 0
+    for tick in range(2600):
+        if tick == 2500:
+            fleet.factors[:, Metric.LATENCY_MS] = 4
+        told += int((ways.step(np.arange(10), fleet.values(), nats) > nats).sum())
+        if tick % 100 == 0:
+            ways.agree()
+    ways.agree()
+    assert told > 100
+
+
 def test_a_threshold_beyond_all_evidence_is_never_crossed() -> None:
     """Where float32 would end in infinity both ways stop at the same evidence."""
     ways, work = BothWays(5), Workload(5, 1)

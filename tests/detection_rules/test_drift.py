@@ -115,6 +115,19 @@ def test_a_cycle_of_days_or_weeks_is_never_told(period: str) -> None:
     assert agents.live(span + DAY, level) == []
 
 
+@pytest.mark.parametrize("per_minute", [4, 6])
+def test_the_first_days_of_a_slow_agent_are_no_drift(per_minute: int) -> None:
+    """Whatever hour it began at, a day's swing is not told of one that steps a few times a
+    minute: its anchor has then seen too little of a day to be held against the rest."""
+    start = np.arange(0, DAY, 2 * HOUR)
+    agents = Agents(len(start), seed=8, per_minute=per_minute)
+    swing = float(np.log(1.5))
+    assert (
+        agents.live(2 * DAY, lambda at: swing * np.sin(2 * np.pi * (at[:, None] + start) / DAY))
+        == []
+    )
+
+
 def test_a_night_without_steps_is_no_drift() -> None:
     """Time in which nothing came moves no anchor: the morning is compared with the days before."""
     agents = Agents(20, seed=3, per_minute=6, each_for=10)

@@ -7,7 +7,7 @@ later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -25,6 +25,9 @@ DOUBLED = round(60 * np.log(2) / np.log(DRIFT_A_MINUTE))
 """Samples after which the drift has doubled the latency: 139 minutes."""
 LEARNED_WITHIN = 100
 WATCHED_AFTER = 1800
+SWING = 1.5
+"""Times the middle of the day that its busiest hour takes, and its quietest is quicker."""
+PACES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 _AT_ONCE = 60
 _START = 1_700_000_000.0
 
@@ -32,7 +35,9 @@ _START = 1_700_000_000.0
 class _Fleet:
     """Agents of one type whose latency follows a law, and the Sentinel that watches them."""
 
-    def __init__(self, agents: int, law: Law, rng: np.random.Generator) -> None:
+    def __init__(
+        self, agents: int, law: Law, rng: np.random.Generator, pace_s: float = 1.0
+    ) -> None:
         self.names, params = Names(), DetectionParams()
         self.learner = BaselineLearner(params, self.names)
         self.sentinel = Sentinel(self.learner, params, self.names)
@@ -40,6 +45,7 @@ class _Fleet:
         self._codes = np.array([self.names.agents.code(a) for a in self.ids], np.int32)
         self._type = np.full(agents, self.names.facts.code("worker"), np.int32)
         self._sampler = law.sampler(agents, rng)
+        self._pace_s = pace_s
         self.passed = 0
 
     def run(self, steps: int, times: Float64) -> list[Finding]:
@@ -47,7 +53,10 @@ class _Fleet:
         agents = len(self._codes)
         values = np.full((steps, agents, N_METRICS), np.nan, np.float32)
         values[..., Metric.LATENCY_MS] = self._sampler(steps, 1.0) * times[:, None]
-        at = _START + self.passed + np.arange(steps)
+        at = _START + self._pace_s * (self.passed + np.arange(steps))
+        values[..., Metric.INTERVAL_S] = self._pace_s
+        if not self.passed:
+            values[0, :, Metric.INTERVAL_S] = np.nan
         self.passed += steps
         seen = self.sentinel.observe(
             columns(
@@ -98,20 +107,21 @@ def drift_figures(fleets: int, seed: int, baseline: int = BASELINE) -> Iterable[
     )
 
 
-def cycle_figures(hours: float, seed: int) -> Iterable[Figure]:
-    """What a fleet that is busy by day is told of."""
-    law = Cyclic(LogNormal(0.6, spread=0.2), 1.5)
-    fleet = _Fleet(FLEET, law, np.random.default_rng(seed))
-    steps = round(hours * 3600)
-    told = [f for findings in fleet.slices(steps, np.ones(steps)) for f in findings]
-    fences = sum(finding.tier is Tier.QUARANTINE for finding in told)
-    yield at_most(
-        "lasting/daily_cycle/findings",
-        len(told),
-        0,
-        "in all",
-        note=f"{FLEET} agents, {hours:g} h; {fences} at the quarantine tier",
-    )
+def cycle_figures(hours: float, seed: int, paces_s: Sequence[float] = PACES_S) -> Iterable[Figure]:
+    """What a fleet that is busy by day is told of, at each pace."""
+    for pace_s in paces_s:
+        law = Cyclic(LogNormal(0.6, spread=0.2), SWING**2, pace_s=pace_s)
+        fleet = _Fleet(FLEET, law, np.random.default_rng(seed), pace_s)
+        steps = round(hours * 3600 / pace_s)
+        told = [f for findings in fleet.slices(steps, np.ones(steps)) for f in findings]
+        fences = sum(finding.tier is Tier.QUARANTINE for finding in told)
+        yield at_most(
+            f"lasting/daily_cycle/a_step_in_{pace_s:g}_s/findings",
+            len(told),
+            0,
+            "in all",
+            note=f"{FLEET} agents, {hours:g} h; {fences} at the quarantine tier",
+        )
 
 
 def acceptance_figures(

@@ -22,7 +22,7 @@ from cython.cimports.libc.math import copysignf, sqrtf
 from cython.cimports.libc.string import memset
 from msgspec.structs import asdict
 
-from immune.detection import stepping
+from immune.detection import merging, stepping
 from immune.detection.merging import Laws
 from immune.detection.params import LearningParams, StatisticParams
 from immune.detection.state import FIELDS, IS_COUNT, IS_RARE, RARE, SIGN, UNIT
@@ -153,6 +153,12 @@ Constants = cython.struct(
     block_min=cython.float,
     block_max=cython.float,
     block_share=cython.float,
+    slow_from=cython.float,
+    slow_from_s=cython.float,
+    slow_power=cython.float,
+    slow_least=cython.float,
+    slow_swing=cython.float,
+    slow_turns=cython.float,
     gate=cython.float,
     gate_odd=cython.float,
     patience=cython.float,
@@ -240,6 +246,8 @@ class Stepper:
             "gate_weights": gate_weights.tolist(),
             "bent": stepping.BENT,
             "most_often": stepping.MOST_OFTEN,
+            "slow_from": np.log1p(learning.slow_from_s),
+            "slow_turns": merging.DAILY * learning.slow_from_s * (1 + learning.block_share),
         }
 
     def step(
@@ -559,10 +567,49 @@ def _keep(c: ConstantsAt, s: StreamAt, m: SampleAt) -> cython.void:
 def _any_full(c: ConstantsAt, s: StreamAt, m: SampleAt) -> cython.int:
     """Whether the block of any metric is full, so that the rest need be asked."""
     full: cython.int = 0
+    span: cython.float = _span(c, _pace(c, s))
     for j in range(8):
-        need: cython.float = _between(s.n[j] * c.block_share, c.block_min, c.block_max)
+        need: cython.float = _need(c, s, j, span)
         full |= s.bn[j] * m.present[j] >= need
     return full
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _need(c: ConstantsAt, s: StreamAt, j: cython.int, span: cython.float) -> cython.float:
+    """The samples that a block must hold to be learned."""
+    held: cython.float = s.n[j] if c.is_rare[j] else _least(s.n[j], span)
+    return _between(held * c.block_share, c.block_min, c.block_max)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _pace(c: ConstantsAt, s: StreamAt) -> cython.float:
+    """By how much the stream is slower than `slow_from_s`, as `Merging.pace`."""
+    if s.n[INTERVAL] <= 0 or -s.centre[INTERVAL] <= c.slow_from:
+        return 1
+    return (_exp(-s.centre[INTERVAL]) - 1) / c.slow_from_s
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _span(c: ConstantsAt, pace: cython.float) -> cython.float:
+    """The samples that the mean of a stream of this pace holds at most, as `Merging.span`."""
+    if pace <= 1:
+        return c.memory[LATENCY]
+    return _most(c.memory[LATENCY] * _exp(-c.slow_power * _log1p(pace - 1)), c.slow_least)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _lag(c: ConstantsAt, pace: cython.float, span: cython.float) -> cython.float:
+    """By how much a slow stream's mean is behind a daily cycle, as `Merging.lag`."""
+    turns: cython.float = span * pace * c.slow_turns
+    return c.slow_swing * turns / sqrtf(1 + turns * turns) if pace > 1 else 0
 
 
 @cython.cfunc
@@ -571,7 +618,7 @@ def _any_full(c: ConstantsAt, s: StreamAt, m: SampleAt) -> cython.int:
 def _is_due(c: ConstantsAt, s: StreamAt, j: cython.int, gated: cython.float) -> cython.int:
     """Whether a block may be learned: full, and neither odd of late nor clearly changed."""
     waiting: cython.float = s.bn[j]
-    need: cython.float = _between(s.n[j] * c.block_share, c.block_min, c.block_max)
+    need: cython.float = _need(c, s, j, _span(c, _pace(c, s)))
     if waiting < need:
         return 0
     if waiting >= c.relearn * c.memory[j]:
@@ -590,6 +637,9 @@ def _learn(c: ConstantsAt, s: StreamAt, j: cython.int) -> cython.void:
     bn: cython.float = s.bn[j]
     total: cython.float = n + bn
     memory: cython.float = c.memory[j]
+    pace: cython.float = _pace(c, s)
+    faster: cython.float = 0 if c.is_rare[j] else bn / (_span(c, pace) + bn)
+    gain: cython.float = _most(bn / total, faster)
     shift: cython.float = s.bs[j] / bn
     second: cython.float = s.bss[j] / bn
     inside: cython.float = _most(second - shift * shift, 0)
@@ -602,11 +652,11 @@ def _learn(c: ConstantsAt, s: StreamAt, j: cython.int) -> cython.void:
         + shift * shift * shift * n * bn * (n - bn) / (total * total)
     ) / total
     s.var[j] = (n * s.var[j] + bn * inside + shift * shift * n * bn / total) / total
-    s.mean[j] += shift * bn / total
+    s.mean[j] += shift * gain
     shift = s.brs[j] / bn
     inside = _most(s.brss[j] / bn - shift * shift, 0)
     s.raw_var[j] = (n * s.raw_var[j] + bn * inside + shift * shift * n * bn / total) / total
-    s.raw[j] += shift * bn / total
+    s.raw[j] += shift * gain
     s.n[j] = _least(total, memory)
 
     keep: cython.float = _between((memory - scored) / _most(s.ng[j], 1), 0, 1)
@@ -618,7 +668,7 @@ def _learn(c: ConstantsAt, s: StreamAt, j: cython.int) -> cython.void:
     s.sxy[j] = fade * s.sxy[j] + s.bxy[j]
     s.sxx[j] = fade * s.sxx[j] + s.bxx[j]
     s.bn[j] = s.bs[j] = s.bss[j] = s.bsc[j] = s.bxy[j] = s.bxx[j] = s.brs[j] = s.brss[j] = 0
-    _derive(c, s, j)
+    _derive(c, s, j, pace)
     if j == LATENCY:
         _learn_joint(c, s)
 
@@ -653,13 +703,15 @@ def _learn_joint(c: ConstantsAt, s: StreamAt) -> cython.void:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _derive(c: ConstantsAt, s: StreamAt, j: cython.int) -> cython.void:
+def _derive(c: ConstantsAt, s: StreamAt, j: cython.int, pace: cython.float) -> cython.void:
     """Join what was learned and the prior anew, as `Merging._derive`."""
     n: cython.float = s.n[j]
     k0: cython.float = s.prior_n[j]
     nu0: cython.float = s.prior_nu[j]
     apart: cython.float = s.mean[j] - s.prior_mean[j]
-    total: cython.float = _most(n + k0, 1)
+    span: cython.float = _span(c, pace)
+    held: cython.float = n if c.is_rare[j] else _least(n, span)
+    total: cython.float = _most(held + k0, 1)
     centre: cython.float = s.mean[j] - apart * k0 / total
     nu: cython.float = _most(n + nu0 - 1, 3)
     phi: cython.float = (s.sxy[j] + c.ar_shrink * s.prior_phi[j]) / (s.sxx[j] + c.ar_shrink)
@@ -673,17 +725,20 @@ def _derive(c: ConstantsAt, s: StreamAt, j: cython.int) -> cython.void:
         errors: cython.float = c.rare_slack * (1 + 1 / (1 + rate * total / c.rare_slack_hits))
         s.slack[j] = _wilson(rate, total, errors)
         return
-    var: cython.float = (n * s.var[j] + nu0 * s.prior_var[j] + apart * apart * n * k0 / total) / nu
+    var: cython.float = (
+        n * s.var[j] + nu0 * s.prior_var[j] + apart * apart * held * k0 / total
+    ) / nu
     var = _most(var, c.var_floor[j]) * (1 + 1 / total)
     s.centre[j] = centre
     s.inverse[j] = 1 / sqrtf(var)
     slack: cython.float = c.kappa_young / sqrtf(total) + c.kappa_first / total
     slack = _most(slack, c.kappa_min)
-    if not c.is_count[j]:
-        whitened: cython.float = sqrtf((1 - s.phi[j]) / (1 + s.phi[j]))
-        slack = _most(slack, c.drift * s.inverse[j] * whitened)
-        if s.var[j] > c.var_floor[j]:
-            bend = -s.skew[j] / (s.var[j] * sqrtf(s.var[j])) * n / (n + c.bend_shrink)
+    whitened: cython.float = sqrtf((1 - s.phi[j]) / (1 + s.phi[j]))
+    lag: cython.float = _lag(c, pace, span)
+    drift: cython.float = lag * centre / 2 if c.is_count[j] else _most(c.drift, lag)
+    slack = _most(slack, drift * s.inverse[j] * whitened)
+    if not c.is_count[j] and s.var[j] > c.var_floor[j]:
+        bend = -s.skew[j] / (s.var[j] * sqrtf(s.var[j])) * n / (n + c.bend_shrink)
     s.slack[j] = slack
     s.bend[j] = _least(bend, c.bend_max) if bend > c.bend_min else 0
 

@@ -39,6 +39,9 @@ _STEP_MAX = 1.0
 """Log units from the anchor beyond which a look's mean says no more: a burst is no drift."""
 _APART = 8.0
 """Times that the anchor is slower than the recent mean, at least: a slow agent's takes hours."""
+_YOUNG = 6.0
+"""Times the recent mean's samples that the anchor is the plain mean of: an hour of them at a step
+a second. A slow agent's covers so much of a day that it is no hour's habit."""
 
 
 class Drift:
@@ -155,7 +158,7 @@ class Drift:
 
     def _young(self, rows: Indices) -> Bool:
         p = self._params
-        few: Bool = self._count[rows] < 2 * p.recent_samples
+        few: Bool = self._count[rows] < _YOUNG * p.recent_samples
         return few | (self._age_s[rows] < p.young_s)
 
     def _judge(self, rows: Indices, error: Float64, streams: Streams, block: Float32) -> list[Hit]:

@@ -54,6 +54,8 @@ class Pairs:
         self._block[self._rows, :, self._lanes] = self._state
 
 
+DAILY = np.float32(2 * np.pi / 86_400)
+"""ω of a day, in radians a second."""
 SMALL_BETS = 2
 """Bets that win so little a step that chance in their past matters."""
 
@@ -98,6 +100,9 @@ class Merging:
         memory = self._laws.memory[lanes]
         n, bn = s["n"].copy(), np.maximum(s["bn"], 1)
         total = n + bn
+        pace = self.pace(block, rows)
+        faster = np.where(IS_RARE[lanes], 0, bn / (self.span(pace) + bn))
+        gain = np.maximum(bn / total, faster)
         shift, second = s["bs"] / bn, s["bss"] / bn
         inside = np.maximum(second - shift * shift, 0)
         third = s["bsc"] / bn - 3 * shift * second + 2 * shift**3
@@ -109,11 +114,11 @@ class Merging:
         ) / total
         s["skew"] = skew.astype(np.float32)
         s["var"] = (n * s["var"] + bn * inside + shift * shift * n * bn / total) / total
-        s["mean"] += shift * bn / total
+        s["mean"] += shift * gain
         shift = s["brs"] / bn
         inside = np.maximum(s["brss"] / bn - shift * shift, 0)
         s["raw_var"] = (n * s["raw_var"] + bn * inside + shift * shift * n * bn / total) / total
-        s["raw"] += shift * bn / total
+        s["raw"] += shift * gain
         s["n"] = np.minimum(total, memory)
 
         scored: Float32 = np.where(n >= self._l.block_min, bn, 0).astype(np.float32)
@@ -125,7 +130,7 @@ class Merging:
         s["sxy"] = fade * s["sxy"] + s["bxy"]
         s["sxx"] = fade * s["sxx"] + s["bxx"]
         s.clear("bn", "bg4")
-        self._derive(s, lanes)
+        self._derive(s, lanes, pace)
         latency = rows[lanes == Metric.LATENCY_MS]
         if len(latency):
             self._learn_joint(block, latency)
@@ -163,9 +168,35 @@ class Merging:
 
     def derive(self, block: Float32, rows: Indices, lanes: Indices) -> None:
         """Join what was learned and the prior anew."""
-        self._derive(Pairs(block, rows, lanes), lanes)
+        self._derive(Pairs(block, rows, lanes), lanes, self.pace(block, rows))
 
-    def _derive(self, s: Pairs, lanes: Indices) -> None:
+    def pace(self, block: Float32, rows: Indices) -> Float32:
+        """Return by how much each stream is slower than `slow_from_s`, (n,); 1 where it is not."""
+        known = block[rows, AT["n"], Metric.INTERVAL_S] > 0
+        interval = np.expm1(-block[rows, AT["centre"], Metric.INTERVAL_S])
+        slower = np.maximum(interval / np.float32(self._l.slow_from_s), 1)
+        pace: Float32 = np.where(known, slower, np.float32(1.0))
+        return pace
+
+    def span(self, pace: Float32) -> Float32:
+        """Return the samples that the mean of a stream of this pace holds at most."""
+        held = np.float32(self._l.memory) * pace ** np.float32(-self._l.slow_power)
+        span: Float32 = np.maximum(held, np.float32(self._l.slow_least))
+        return span
+
+    def lag(self, pace: Float32) -> Float32:
+        """Return by how many log units a slow stream's mean is behind a daily cycle, (n,).
+
+        A mean that forgets with the time constant τ follows a wave of frequency ω so that what is
+        left of it is ωτ/√(1 + (ωτ)²) of its height.
+        """
+        p = self._l
+        turns = self.span(pace) * pace * np.float32(DAILY * p.slow_from_s * (1 + p.block_share))
+        behind = np.float32(p.slow_swing) * turns / np.sqrt(1 + turns * turns)
+        lag: Float32 = np.where(pace > 1, behind, np.float32(0.0))
+        return lag
+
+    def _derive(self, s: Pairs, lanes: Indices, pace: Float32) -> None:
         """Normal-inverse-gamma: the prior's mean is worth prior_n samples, its variance prior_nu.
 
         The variance is a new sample's, so it holds the mean's own uncertainty, too. What the slack
@@ -174,15 +205,17 @@ class Merging:
         p = self._s
         n, k0, nu0 = s["n"], s["prior_n"], s["prior_nu"]
         apart = s["mean"] - s["prior_mean"]
-        total = np.maximum(n + k0, 1)
+        rare, count = IS_RARE[lanes], IS_COUNT[lanes]
+        sized = ~rare & ~count
+        held: Float32 = np.where(rare, n, np.minimum(n, self.span(pace)))
+        total = np.maximum(held + k0, 1)
         centre = s["mean"] - apart * k0 / total
         nu = np.maximum(n + nu0 - 1, 3)
-        var = (n * s["var"] + nu0 * s["prior_var"] + apart * apart * n * k0 / total) / nu
+        var = (n * s["var"] + nu0 * s["prior_var"] + apart * apart * held * k0 / total) / nu
         floor = self._laws.var_floor[lanes]
         var = np.maximum(var, floor) * (1 + 1 / total)
         phi = (s["sxy"] + p.ar_shrink * s["prior_phi"]) / (s["sxx"] + p.ar_shrink)
 
-        rare, sized = IS_RARE[lanes], ~IS_RARE[lanes] & ~IS_COUNT[lanes]
         rate = np.clip(centre, p.rare_floor, 1 - p.rare_floor)
         s["centre"] = np.where(rare, rate, centre)
         s["inverse"] = 1 / np.sqrt(np.where(rare, rate * (1 - rate), var))
@@ -190,7 +223,10 @@ class Merging:
         s["phi"] = np.clip(phi, 0, p.ar_max)
         slack = np.maximum(p.kappa_min, p.kappa_young / np.sqrt(total) + p.kappa_first / total)
         whitened = np.sqrt((1 - s["phi"]) / (1 + s["phi"]))  # what whitening leaves of a drift
-        slack = np.where(sized, np.maximum(slack, p.drift * s["inverse"] * whitened), slack)
+        lag = self.lag(pace)
+        # 2√x moves by √x for each log unit of x
+        drift = np.where(count, lag * centre / 2, np.maximum(np.float32(p.drift), lag))
+        slack = np.where(rare, slack, np.maximum(slack, drift * s["inverse"] * whitened))
         errors = p.rare_slack * (1 + 1 / (1 + rate * total / p.rare_slack_hits))
         s["slack"] = np.where(rare, _wilson(rate, total, errors), slack)
         spread = np.sqrt(np.maximum(s["var"], floor)) ** 3

@@ -144,6 +144,17 @@ class LearningParams(msgspec.Struct, frozen=True, kw_only=True):
     """Samples that a baseline remembers: half an hour at one step a second."""
     memory_rare: float = 4000.0
     """The same for retries and errors, whose rate takes longer to know."""
+    slow_from_s: float = 1.25
+    """Seconds between steps above which the memory of the mean is counted in time, too: `memory`
+    steps of a slow agent would be a day, and a daily cycle in it a change."""
+    slow_power: float = 0.75
+    """And the power of the pace by which it then holds fewer steps: at 1 its span in seconds would
+    stay the same and hold too few of a slow agent's to know the mean, at 0 too many to follow."""
+    slow_least: float = 120.0
+    """Steps that it holds at least."""
+    slow_swing: float = 0.405
+    """Log units by which a daily cycle swings to each side, ×1.5: what a slow agent's mean lags
+    behind it is granted as slack."""
     block_min: float = 8.0
     """Samples that are learned at once, at least; also the first that are scored come after."""
     block_max: float = 160.0

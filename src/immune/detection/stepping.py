@@ -225,7 +225,8 @@ class Stepper:
         for name in ("mean", "raw"):
             block[rows, AT[name]] = state[AT[name]]
 
-        due = m.present & (frozen[rows] == 0)[:, None] & self._is_due(state)
+        due = m.present & (frozen[rows] == 0)[:, None]
+        due &= self._is_due(state, self._merging.span(self._merging.pace(block, rows)))
         if due.any():
             at, lanes = np.nonzero(due)
             self._merging.learn(block, rows[at], lanes)
@@ -332,10 +333,11 @@ class Stepper:
         told = np.stack([np.ones_like(m.work), m.white * m.work, m.work * m.work])
         waits[:, BLOCK_WORK] += np.where(m.worked, told, 0).T
 
-    def _is_due(self, state: Float32) -> Bool:
+    def _is_due(self, state: Float32, span: Float32) -> Bool:
         """Whether a block may be learned: full, and neither odd of late nor clearly changed."""
         p, waiting = self._l, state[AT["bn"]]
-        need = np.clip(state[AT["n"]] * p.block_share, p.block_min, p.block_max)
+        held = np.where(IS_RARE, state[AT["n"]], np.minimum(state[AT["n"]], span[:, None]))
+        need = np.clip(held * p.block_share, p.block_min, p.block_max)
         gated = (state[_R] * self._gate_weight).sum(axis=0)
         calm = (gated <= p.gate_odd) | (waiting >= need * (1 + p.patience))
         anyway = waiting >= p.relearn * self._laws.memory

@@ -185,6 +185,8 @@ class Cyclic:
     inner: Law
     ratio: float
     weekly: bool = False
+    pace_s: float = 1.0
+    """Seconds from step to step."""
 
     def sampler(self, agents: int, rng: np.random.Generator) -> Sampler:
         inner = self.inner.sampler(agents, rng)
@@ -194,7 +196,7 @@ class Cyclic:
 
         def draw(steps: int, times: Times) -> Float32:
             nonlocal passed
-            at = start + np.arange(passed, passed + steps)[:, None]
+            at = start + self.pace_s * np.arange(passed, passed + steps)[:, None]
             passed += steps
             level = -np.cos(2 * np.pi * at / DAY_S)  # the trough is at midnight
             if self.weekly:
