@@ -120,6 +120,35 @@ def test_of_a_running_total_the_difference_counts() -> None:
     assert measures.unmapped == {"first_point": 1, "old_point": 1}
 
 
+@pytest.mark.parametrize("apart", ["resource", "scope", "point"])
+def test_each_time_series_has_a_running_total_of_its_own(apart: str) -> None:
+    """Two replicas of one agent, or two series of one, apart by what is read nowhere else; one
+    of them begins anew, and the other's difference stays what it is."""
+    measures = Measures(none_has_spans)
+
+    def send(who: str, count: int, at: float, start: float = 0) -> list[float | None]:
+        told = {"server__address": who} if apart == "point" else {}
+        total = 2.0 * count
+        request = export(metric(DURATION, count, total, at, start=start, delta=False, **told))
+        (of_resource,) = request["resourceMetrics"]
+        if apart == "resource":
+            host = {"key": "service.instance.id", "value": {"stringValue": who}}
+            of_resource["resource"]["attributes"].append(host)
+        if apart == "scope":
+            of_resource["scopeMetrics"][0]["scope"] = {"name": "meter", "version": who}
+        as_protobuf = decoded(_protobuf(request), "application/x-protobuf")
+        assert decoded(request) == as_protobuf
+        measured = measures.measure(as_protobuf.points, START + at + 1)
+        measures.keep(measured)
+        return [vital.latency_ms for vital in measured.vitals]
+
+    assert send("one", 100, at=60) == send("two", 7, at=61) == []
+    assert send("one", 110, at=120) == send("two", 9, at=121) == [2000.0]
+    assert send("two", 3, at=181, start=150) == [2000.0]
+    assert send("one", 110, at=180) == []
+    assert measures.unmapped == {"first_point": 2}
+
+
 def test_what_was_not_stored_is_measured_again() -> None:
     """The store was down: the same request, sent again, gives the same vital."""
     measures = Measures(none_has_spans)
@@ -221,6 +250,7 @@ def _twice(point: Point) -> Point:
         point.metric,
         point.wanted,
         point.resource,
+        point.series,
         point.cumulative,
         point.start_ns,
         point.at_ns + 60 * S,

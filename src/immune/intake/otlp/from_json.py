@@ -135,12 +135,14 @@ def whole(value: int | str) -> int:
     return value if 0 <= value < 2**64 else 0
 
 
-def plain_all(attributes: list[Attribute] | None, wanted: frozenset[str]) -> dict[str, object]:
-    """Return the values of the attributes that are wanted."""
+def plain_all(
+    attributes: list[Attribute] | None, wanted: frozenset[str] | None = None
+) -> dict[str, object]:
+    """Return the values of the attributes, or of those that are wanted."""
     return {
         attribute.key: _plain(attribute.value)
         for attribute in attributes or ()
-        if attribute.key in wanted and attribute.value is not None
+        if (wanted is None or attribute.key in wanted) and attribute.value is not None
     }
 
 

@@ -27,8 +27,6 @@ from immune.vitals import Kind, Vital, refusal
 SERIES_MAX = 200_000
 """Cumulative series whose last point is remembered; then the one unheard of for longest goes."""
 
-_Key = tuple[object, ...]
-
 
 class _Last(NamedTuple):
     start_ns: int
@@ -57,7 +55,7 @@ class Measured(NamedTuple):
     """What a request's points came to; `keep` it once the vitals are durable."""
 
     vitals: list[Vital]
-    series: dict[_Key, _Last]
+    series: dict[bytes, _Last]
 
 
 class Measures:
@@ -67,13 +65,13 @@ class Measures:
         """`has_spans(agent_id, service, named)`: whether spans of this agent come, or, where
         nothing names it, of its service."""
         self._has_spans = has_spans
-        self._series: OrderedDict[_Key, _Last] = OrderedDict()
+        self._series: OrderedDict[bytes, _Last] = OrderedDict()
         self.unmapped: Counter[str] = Counter()
         """Points that are part of no vital, by reason."""
 
     def measure(self, points: Sequence[Point], now: float) -> Measured:
         """Return what `points`, of one request, come to at `now`, epoch seconds."""
-        series: dict[_Key, _Last] = {}
+        series: dict[bytes, _Last] = {}
         intervals: dict[str, _Interval] = {}
         for point in points:
             interval = self._interval(point, intervals)
@@ -123,17 +121,15 @@ class Measures:
             found.facts = facts
         return found
 
-    def _since(self, point: Point, series: dict[_Key, _Last]) -> tuple[int | None, float] | None:
+    def _since(self, point: Point, series: dict[bytes, _Last]) -> tuple[int | None, float] | None:
         """Count and sum since the point before; None where that cannot be told."""
         if not point.cumulative:
             return point.count, point.total
-        key: _Key = (point.metric, point.resource, *sorted(point.wanted.items(), key=str))
-        key = tuple(str(part) for part in key)
-        last = series.get(key) or self._series.get(key)
+        last = series.get(point.series) or self._series.get(point.series)
         if last is not None and point.at_ns <= last.at_ns:
             self.unmapped["old_point"] += 1
             return None
-        series[key] = _Last(point.start_ns, point.at_ns, point.count, point.total)
+        series[point.series] = _Last(point.start_ns, point.at_ns, point.count, point.total)
         if last is None:
             self.unmapped["first_point"] += 1
             return None

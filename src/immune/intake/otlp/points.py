@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from operator import itemgetter
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -41,6 +43,9 @@ class Point(msgspec.Struct, frozen=True):
     wanted: dict[str, object]
     """Its attributes, those that are wanted."""
     resource: Resource
+    series: bytes
+    """Which time series it is of: a digest of all that identifies one in OTLP's data model, that
+    is the resource, the scope, the metric's name and every attribute of the point."""
     cumulative: bool
     start_ns: int
     at_ns: int
@@ -82,6 +87,27 @@ def _fault(point: Point) -> str:
     return ""
 
 
+class _Series:
+    """The time series of one scope, by what its points are further told by."""
+
+    def __init__(self, resource: dict[str, object], *scope: object) -> None:
+        self._shared = blake2b(repr((_sorted(resource), scope)).encode(), digest_size=16)
+
+    def of(self, metric: str, attributes: dict[str, object]) -> bytes:
+        """Return the digest of a series, 16 bytes."""
+        series = self._shared.copy()
+        series.update(repr((metric, _sorted(attributes))).encode())
+        return series.digest()
+
+
+def _sorted(attributes: dict[str, object]) -> list[tuple[str, object]]:
+    return sorted(attributes.items(), key=itemgetter(0))
+
+
+def _only(told: dict[str, object], wanted: frozenset[str]) -> dict[str, object]:
+    return {key: value for key, value in told.items() if key in wanted}
+
+
 # --- protobuf -----------------------------------------------------------------------------
 
 
@@ -91,15 +117,18 @@ def _of_protobuf(body: bytes, unread: Counter[str]) -> Iterator[Point]:
     except DecodeError:
         raise InvalidInput("body", "is no OTLP protobuf of metrics") from None
     for resource_metrics in export.resource_metrics:
-        told = _plain_all(resource_metrics.resource.attributes, names.RESOURCE_NAMES)
-        resource = resource_of(told)
+        told = _plain_all(resource_metrics.resource.attributes)
+        resource = resource_of(_only(told, names.RESOURCE_NAMES))
         for scope_metrics in resource_metrics.scope_metrics:
+            scope = scope_metrics.scope
+            about = _sorted(_plain_all(scope.attributes))
+            series = _Series(told, scope.name, scope.version, about)
             for metric in scope_metrics.metrics:
-                yield from _points(metric, resource, unread)
+                yield from _points(metric, resource, series, unread)
 
 
 def _points(
-    metric: metrics_pb2.Metric, resource: Resource, unread: Counter[str]
+    metric: metrics_pb2.Metric, resource: Resource, series: _Series, unread: Counter[str]
 ) -> Iterator[Point]:
     kind = metric.WhichOneof("data")
     if metric.name not in _METRICS or kind not in ("histogram", "exponential_histogram", "sum"):
@@ -112,10 +141,12 @@ def _points(
             total = float(told.as_int if told.WhichOneof("value") == "as_int" else told.as_double)
         else:
             count, total = told.count, told.sum if told.HasField("sum") else math.nan
+        attributes = _plain_all(told.attributes)
         yield Point(
             metric.name,
-            _plain_all(told.attributes, _WANTED),
+            _only(attributes, _WANTED),
             resource,
+            series.of(metric.name, attributes),
             data.aggregation_temporality == _CUMULATIVE,
             told.start_time_unix_nano,
             told.time_unix_nano,
@@ -124,8 +155,8 @@ def _points(
         )
 
 
-def _plain_all(attributes: Iterable[KeyValue], wanted: frozenset[str]) -> dict[str, object]:
-    return {told.key: plain(told.value) for told in attributes if told.key in wanted}
+def _plain_all(attributes: Iterable[KeyValue]) -> dict[str, object]:
+    return {told.key: plain(told.value) for told in attributes if told.HasField("value")}
 
 
 # --- JSON ---------------------------------------------------------------------------------
@@ -153,7 +184,14 @@ class _Metric(msgspec.Struct, rename="camel"):
     exponential_histogram: _Data | None = None
 
 
+class _Scope(msgspec.Struct):
+    name: str = ""
+    version: str = ""
+    attributes: list[Attribute] | None = None
+
+
 class _ScopeMetrics(msgspec.Struct):
+    scope: _Scope | None = None
     metrics: list[_Metric] | None = None
 
 
@@ -178,8 +216,12 @@ def _of_json(body: bytes, unread: Counter[str]) -> Iterator[Point]:
         raise InvalidInput("body", f"is no OTLP/JSON of metrics: {error}") from None
     for resource_metrics in export.resource_metrics or ():
         about = resource_metrics.resource
-        resource = resource_of(plain_all(about.attributes if about else None, names.RESOURCE_NAMES))
+        about_all = plain_all(about.attributes if about else None)
+        resource = resource_of(_only(about_all, names.RESOURCE_NAMES))
         for scope_metrics in resource_metrics.scope_metrics or ():
+            scope = scope_metrics.scope or _Scope()
+            by_scope = _sorted(plain_all(scope.attributes))
+            series = _Series(about_all, scope.name, scope.version, by_scope)
             for metric in scope_metrics.metrics or ():
                 data = metric.histogram or metric.exponential_histogram or metric.sum
                 if metric.name not in _METRICS or data is None:
@@ -190,10 +232,12 @@ def _of_json(body: bytes, unread: Counter[str]) -> Iterator[Point]:
                     temporality = _TEMPORALITIES.get(temporality, 0)
                 for told in data.data_points or ():
                     counter = data is metric.sum
+                    attributes = plain_all(told.attributes)
                     yield Point(
                         metric.name,
-                        plain_all(told.attributes, _WANTED),
+                        _only(attributes, _WANTED),
                         resource,
+                        series.of(metric.name, attributes),
                         temporality == _CUMULATIVE,
                         whole(told.start_time_unix_nano),
                         whole(told.time_unix_nano),
