@@ -20,7 +20,7 @@ from immune.clock import SystemClock
 from immune.columns import Names
 from immune.errors import Unreachable
 from immune.healing.actions import Action, ActionAnswer, Treatment
-from immune.run.allocator import return_freed_memory
+from immune.run.allocator import leave_what_stays, return_freed_memory
 from immune.run.house import house, serve_web
 from immune.run.listener import fast_loop, listen
 from immune.settings import Settings, load
@@ -70,6 +70,7 @@ async def _serve(settings: Settings, fleet: str) -> None:
             run=RunChoice.LAST,
             link=FleetLink(fleet),
         ) as home:
+            leave_what_stays()
             await serve_web(
                 home, settings, listener, ready=lambda address: log.info("serving", address=address)
             )
