@@ -42,7 +42,8 @@ def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     ) as process:
         try:
             assert process.stderr is not None
-            address = json.loads(process.stderr.readline())["address"]
+            said = next(line for line in process.stderr if '"serving"' in line)
+            address = json.loads(said)["address"]
             yield process, int(address.rstrip("/").rpartition(":")[2])
         finally:
             process.kill()

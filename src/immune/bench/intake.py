@@ -155,12 +155,23 @@ def serving() -> Iterator[Server]:
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
     """Wait until the server says where it listens."""
-    while not (said := log.read_bytes()).endswith(b"\n"):
+    while (port := port_told(said := log.read_bytes())) is None:
         if process.poll() is not None:
             raise RuntimeError(f"the server did not start: {said.decode()}")
         asyncio.run(SystemClock().sleep(0.05))
-    address: str = msgspec.json.decode(said.splitlines()[0])["address"]
-    return int(address.rstrip("/").rpartition(":")[2])
+    return port
+
+
+def port_told(said: bytes) -> int | None:
+    """The port that a server listens on, by its log so far; None until a whole line tells it.
+
+    Others may come first: what the start found, a copy of the store, a warning of a library.
+    """
+    for line in said.splitlines(keepends=True):
+        if b'"serving"' in line and line.endswith(b"\n"):
+            address: str = msgspec.json.decode(line)["address"]
+            return int(address.rstrip("/").rpartition(":")[2])
+    return None
 
 
 def steps(count: int, rng: np.random.Generator) -> list[dict[str, object]]:
