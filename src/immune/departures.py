@@ -103,16 +103,12 @@ class Departures:
 
     async def delete(self, agent_id: str) -> None:
         """Retire one agent. Raises NotFound, and IllegalEvent where somebody must decide first."""
-        code = self._known(agent_id)
-        name = self._names.text(code)
-        if why := self._kept(name):
-            raise IllegalEvent(f"{name} {why}: decide that first")
-        await self._retire([code], "deleted")
+        await self._delete(self._known(agent_id))
 
     def goodbye(self, agent_id: str) -> None:
-        """The agent says that it stops: its silence is none. Raises NotFound."""
+        """The agent says that it stops: its silence is none until a later step. Raises NotFound."""
         code = self._known(agent_id)
-        self._sentinel.pause(self._names.text(code))
+        self._sentinel.goodbye(self._names.text(code), self._clock.time())
 
     async def alias(self, agent_id: str, alias: str) -> dict[str, str]:
         """Steps reported as `alias` count as this agent's from now on; returns all aliases.
@@ -130,8 +126,8 @@ class Departures:
         if len(self._names.aliases) >= ALIASES_MAX:
             raise InvalidInput("alias", f"there are {ALIASES_MAX} already")
         known = self._names.find(alias)
-        if known not in (None, code) and alias not in self._names.aliases:
-            await self.delete(alias)
+        if known is not None and known != code and alias not in self._names.aliases:
+            await self._delete(known)  # maybe its first vital is still on its way, or was refused
         for other in (alias, *(a for a, of in self._names.aliases.items() if of == alias)):
             self._names.alias(other, name)
         return await self._keep_aliases()
@@ -163,6 +159,12 @@ class Departures:
         if code is None or code >= len(last_seen) or not last_seen[code]:
             raise NotFound(f"no agent {agent_id} ever reported, or it was retired")
         return code
+
+    async def _delete(self, code: int) -> None:
+        name = self._names.text(code)
+        if why := self._kept(name):
+            raise IllegalEvent(f"{name} {why}: decide that first")
+        await self._retire([code], "deleted")
 
     def _kept(self, agent_id: str) -> str:
         """Why an agent cannot go, in words; empty where it can."""

@@ -205,8 +205,8 @@ class OperatorDesk:
         """Save an agent's row now: somebody has said something about it."""
         system = self._system
         code = system.collector.names.agents.find(agent_id)
-        scored = code is not None and self._scored(code)
-        row = system.collector.row(code) if code is not None and scored else AgentRow(agent_id)
+        known = code is not None and self._reported(code)
+        row = system.collector.row(code) if code is not None and known else AgentRow(agent_id)
         own = system.modes.by_agent.get(agent_id)
         await system.workflow.put_agents([msgspec.structs.replace(row, mode=str(own or ""))])
 
@@ -313,12 +313,11 @@ class OperatorDesk:
         code = collector.names.agents.find(agent_id)
         if self._system.quarantine.refuses(agent_id):
             return agent_id  # maybe never saved, and its hold must be liftable all the same
-        if code is None or not (collector.queued or self._scored(code)):
+        if code is None or not self._reported(code):
             raise NotFound(f"no agent {told} ever reported")
         return agent_id
 
-    def _scored(self, code: int) -> bool:
-        """Whether vitals of an agent were handed on; those of a new one may still wait for it."""
+    def _reported(self, code: int) -> bool:
         last_seen = self._system.collector.last_seen()
         return code < len(last_seen) and bool(last_seen[code])
 

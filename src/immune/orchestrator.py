@@ -7,6 +7,8 @@ clock. Both run the same code. It holds no rules of its own.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import structlog
 
 from immune.admission import SUBSIDING, Admission
@@ -25,7 +27,7 @@ from immune.incidents.incident import Incident
 from immune.incidents.states import State
 from immune.liftings import Liftings
 from immune.modes import Modes
-from immune.ports import AgentLink, TelemetryStore, WorkflowStore
+from immune.ports import AgentLink, AgentRow, TelemetryStore, WorkflowStore
 from immune.probations import Probations
 from immune.quarantine import QuarantineController
 from immune.relay import OutboxRelay
@@ -117,11 +119,12 @@ class ImmuneSystemOrchestrator:
         agents = await self.savings.load()
         if (labels := await self.workflow.setting("labels")) is not None:
             self.diagnostician.load(labels.encode())
+        await self.casework.load()
+        agents += self._take_in({row.agent_id for row in agents})
         healings = await self.workflow.healings()
         self.healer.memory.load(healings)
         for agent_id in {h.agent_id for h in healings} - {row.agent_id for row in agents}:
             self.healer.memory.forget(agent_id)  # it was retired
-        await self.casework.load()
         await self.relay.load()
         await self.probations.load()
         now = self.clock.time()
@@ -143,6 +146,18 @@ class ImmuneSystemOrchestrator:
         self._grace_until = now + self.settings.grace_s if agents else now
         self._next_checkpoint = now + PART_S
         self._next_housekeeping = now + HOUSEKEEPING_S
+
+    def _take_in(self, saved: Collection[str]) -> list[AgentRow]:
+        """Know those, too, who were fenced or had a case before they were saved; return them."""
+        since = {i.agent_id: i.opened_at for i in self.casework.open_incidents() if not i.is_fleet}
+        since |= {fence.agent_id: fence.ordered_at for fence in self.quarantine.standing()}
+        rows = [
+            AgentRow(agent_id, first_seen_at=at, last_seen_at=at)
+            for agent_id, at in since.items()
+            if agent_id not in saved
+        ]
+        self.collector.load(rows)
+        return rows
 
     def _thaw_if_forgotten(self, agent_id: str) -> None:
         """A baseline that was saved frozen, and whose reason has ended meanwhile, learns again."""

@@ -97,6 +97,8 @@ class TelemetryCollector:
         if not len(columns):
             self._under_way.discard(number)
             return
+        self._welcome_back(columns)
+        self._meet(columns)
         self._queue.append((number, columns))
         self._queued += len(columns)
         self.arrived.set()
@@ -131,9 +133,7 @@ class TelemetryCollector:
     def in_order(self, columns: VitalColumns) -> VitalColumns | None:
         """Sort by time, drop what is too late to score, fill in the intervals."""
         self._grow(len(self.names.agents))
-        # a step can't end after it arrived: one clock ahead must not make all that follows late
-        taken = columns.received_at > 0
-        at = np.where(taken, np.minimum(columns.at, columns.received_at), columns.at)
+        at = _ended_at(columns)
         late = self._last_at[columns.agent, columns.kind] - at > self._params.order_s
         order = np.argsort(at, kind="stable")
         if late.any():
@@ -160,6 +160,22 @@ class TelemetryCollector:
         batch.values[by_stream, Metric.INTERVAL_S] = gap
         # a later row of the same agent wins: rows are in order of time
         np.maximum.at(self._last_at, (batch.agent, batch.kind), batch.at)
+        self._see(batch)
+
+    def _meet(self, columns: VitalColumns) -> None:
+        """Whoever reports for the first time is known before its vitals are scored."""
+        self._grow(len(self.names.agents))
+        new = np.flatnonzero(self._seen[columns.agent, 0] == 0)
+        if not len(new):
+            return
+        at = _ended_at(columns)[new]
+        order = np.argsort(at, kind="stable")
+        first = columns.take(new[order])
+        first.at = at[order]
+        self._see(first)
+
+    def _see(self, batch: VitalColumns) -> None:
+        """Note who was there, and what it told of itself; the batch is in order of time."""
         # of several the last one written holds: backwards, that is the earliest
         fresh = np.flatnonzero(self._seen[batch.agent, 0] == 0)[::-1]
         self._seen[batch.agent[fresh], 0] = batch.at[fresh]
@@ -196,6 +212,7 @@ class TelemetryCollector:
 
     def retire(self, codes: Sequence[int], why: str) -> None:
         """Forget these agents; their codes go to others when nobody refers to them any more."""
+        self._grow(len(self.names.agents))
         for code in codes:
             self.names.agents.free(code)
         places = np.array(codes, np.intp)
@@ -255,3 +272,10 @@ class TelemetryCollector:
             self._facts[code] = [
                 self.names.facts.code(text) for text in (row.agent_type, row.model, row.provider)
             ]
+
+
+def _ended_at(columns: VitalColumns) -> Float64:
+    """When the steps ended: none after it arrived, or one clock ahead would make all that follows
+    late."""
+    arrived = columns.received_at > 0
+    return np.where(arrived, np.minimum(columns.at, columns.received_at), columns.at)

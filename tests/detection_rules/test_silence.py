@@ -151,10 +151,28 @@ def test_the_pause_is_not_learned(story: Story) -> None:
 
 def test_a_goodbye_is_no_silence(story: Story) -> None:
     """An agent that said goodbye may stay away, and is expected again once it is back."""
-    story.rule.goodbye(story.code())
+    story.rule.goodbye(story.code(), START + 5_000)
     assert story.silent(10_000) == []
     story.tell(step(t) for t in range(20_000, 20_003))
     assert story.silent(20_030) == ["a"]
+
+
+def test_what_was_done_before_a_goodbye_does_not_take_it_back(story: Story) -> None:
+    """Its last steps may be scored after the word; only a later one brings the agent back."""
+    story.rule.goodbye(story.code(), START + 62)
+    story.tell(step(t) for t in (60, 61, 62))
+    assert story.silent(10_000) == []
+    story.tell(step(t) for t in (20_000, 61.5, 20_001, 20_002))
+    assert story.rule.limit_s(story.code()) == pytest.approx(10, abs=1)
+    assert story.silent(20_030) == ["a"]
+
+
+def test_whoever_has_the_place_of_one_that_left_is_expected(story: Story) -> None:
+    """A goodbye goes with the agent that said it."""
+    story.rule.goodbye(story.code(), START + 62)
+    story.rule.retire(story.code())
+    story.tell(step(t) for t in range(60))
+    assert story.silent(80) == ["a"]
 
 
 def test_after_our_own_absence_clocks_start_anew(story: Story) -> None:

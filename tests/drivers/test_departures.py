@@ -10,6 +10,8 @@ from immune.clock import ManualClock
 from immune.columns import Names, from_vitals
 from immune.errors import InvalidInput, NotFound, Refused
 from immune.incidents.states import State
+from immune.modes import Mode
+from immune.quarantine import Fence
 from immune.settings import IntakeSettings, Settings
 from immune.testing import MemoryTelemetry, MemoryWorkflow, RecordingNotifier, ScriptedLink
 from immune.vitals import Vital
@@ -190,3 +192,97 @@ async def test_another_name_counts_as_the_agent_also_after_a_restart() -> None:
     again = await built(clock, workflow)
     await step(again, "triage-v2")
     assert {view.agent_id for view in again.views.agents()} == {"triage", "other"}
+
+
+async def taken(system: System, *agent_ids: str) -> None:
+    """Each of these agents reports a step, which is answered and not scored yet."""
+    now = system.orchestrator.clock.time()
+    vitals = [Vital(agent_id=a, at=now, latency_ms=500.0, agent_type="coder") for a in agent_ids]
+    await system.collector.accept(from_vitals(vitals, system.names))
+
+
+async def test_an_order_need_not_wait_until_the_first_vital_is_scored() -> None:
+    """Once it was answered for, its agent is known, with what it told of itself."""
+    system, _ = await _system()
+    await taken(system, "held", "gone", "left", "known", "new-name", "set")
+    desk = system.desk
+    await desk.quarantine("held", who="ann", why="it sends mail to customers")
+    await desk.departures.delete("gone")
+    desk.departures.goodbye("left")
+    await desk.departures.alias("known", "new-name")
+    await desk.set_mode(Mode.OBSERVE, agent_id="set")
+    assert {view.agent_id for view in system.views.agents()} == {"held", "left", "known", "set"}
+    assert {row.agent_type for row in await system.orchestrator.workflow.agents()} == {"coder"}
+    assert system.views.roster.columns().fenced.sum() == 1
+    await system.orchestrator.turn()
+    # a vital that was answered for before its agent was deleted counts as its first
+    there = {view.agent_id for view in system.views.agents()}
+    assert there == {"held", "left", "known", "set", "gone"}
+    known = system.views.code("known")
+    streams = system.orchestrator.learner.streams_of_agent("known")
+    assert known is not None
+    assert system.orchestrator.learner.seen[streams].tolist() == [2]
+
+
+async def test_an_agent_is_known_since_its_earliest_step() -> None:
+    """Also where its first report brings them out of order, and some after they were scored."""
+    system, clock = await _system()
+    now = clock.time()
+    for ago in ((5.0, 9.0, 7.0), (1.0,)):
+        vitals = [Vital(agent_id="a", at=now - s, latency_ms=500.0) for s in ago]
+        await system.collector.accept(from_vitals(vitals, system.names))
+    for _ in range(2):
+        (view,) = system.views.agents()
+        assert view.first_seen_at == now - 9.0
+        await system.orchestrator.turn()
+    assert view.last_seen_at == now - 1.0
+
+
+async def test_a_name_that_only_a_refused_vital_had_may_be_given_away() -> None:
+    """Nothing was ever known of such an agent, and a vital on its way is the other's."""
+    system, clock = await _system()
+    await step(system, "triage")
+    refused = Vital(agent_id="triage-v2", at=clock.time(), latency_ms=500.0)
+    on_its_way = from_vitals([refused], system.names)
+    await system.desk.departures.alias("triage", "triage-v2")
+    await system.collector.accept(on_its_way)
+    assert [view.agent_id for view in system.views.agents()] == ["triage"]
+    await system.orchestrator.turn()
+    assert [view.agent_id for view in system.views.agents()] == ["triage"]
+    streams = system.orchestrator.learner.streams_of_agent("triage")
+    assert system.orchestrator.learner.seen[streams].tolist() == [2]
+
+
+async def test_a_step_on_its_way_does_not_undo_a_goodbye() -> None:
+    """It was taken before the word and scored after it; the agent's next step does undo it."""
+    system, clock = await _system()
+    for _ in range(60):
+        await step(system, "polite", "rude")
+    await taken(system, "polite", "rude")
+    clock.advance(0.05)
+    system.desk.departures.goodbye("polite")
+    for _ in range(30):
+        clock.advance(4.0)
+        await step(system)
+    assert {i.agent_id for i in system.views.open_incidents()} == {"rude"}
+    for _ in range(3):
+        await step(system, "polite")
+    for _ in range(30):
+        clock.advance(4.0)
+        await step(system)
+    assert "polite" in {i.agent_id for i in system.views.open_incidents()}
+
+
+async def test_whoever_is_fenced_is_known_after_a_crash() -> None:
+    """Though it was never saved: the fence says that it is there, and since when."""
+    clock, workflow = ManualClock(), MemoryWorkflow("r")
+    await workflow.open()
+    system = await built(clock, workflow)
+    await step(system, "sick", "well")
+    fence = Fence("f", "sick", None, "a leak", by="ann", ordered_at=clock.time(), exempt=True)
+    await system.orchestrator.casework.put_fence(fence)
+    assert await workflow.agents() == []
+    again = await built(clock, workflow)
+    (view,) = again.views.agents()
+    assert (view.agent_id, view.fenced, view.last_seen_at) == ("sick", True, fence.ordered_at)
+    assert again.views.roster.columns().fenced.tolist() == [True]

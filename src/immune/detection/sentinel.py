@@ -319,6 +319,10 @@ class Sentinel:
         """Expect no steps of this agent: it is fenced, not silent."""
         self._silence.pause(self._names.agents.code(agent_id))
 
+    def goodbye(self, agent_id: str, at: float) -> None:
+        """Expect no steps after `at`, epoch seconds, until there is one: the agent said so."""
+        self._silence.goodbye(self._names.agents.code(agent_id), at)
+
     def resume(self, agent_id: str, now: float | None = None) -> None:
         """Expect its steps again, from `now` on, else from the latest time that was told."""
         code = self._names.agents.code(agent_id)

@@ -73,6 +73,8 @@ class Silence:
         self._told = np.zeros(0, np.bool_)
         self._excused_until = np.full(0, -np.inf)
         """End of the pause that the agent is taken to be in."""
+        self._left_at = np.full(0, -np.inf)
+        """When the agent said goodbye: its steps until then say nothing, however late they come."""
         self._pauses = Pauses(params.pause_slack_s)
         self._timetable = Timetable(params.pauses)
 
@@ -81,6 +83,11 @@ class Silence:
         if not len(columns):
             return
         self._grow(len(self._names.agents))
+        of_before = columns.at <= self._left_at[columns.agent]
+        if of_before.any():
+            columns = columns.take(np.flatnonzero(~of_before))
+            if not len(columns):
+                return
         runs = Runs.of(slots_of(columns))
         self._hear(columns)
         for rows, slots in runs.rounds():
@@ -152,9 +159,10 @@ class Silence:
         self._grow(agent + 1)
         self._seen[agent] = now
 
-    def goodbye(self, agent: int) -> None:
-        """The agent said that it stops: no silence until it steps again."""
+    def goodbye(self, agent: int, at: float) -> None:
+        """The agent said at `at`, epoch seconds, that it stops: no silence until a later step."""
         self.pause(agent)
+        self._left_at[agent] = at
 
     def restart(self, now: float) -> None:
         """Start all running clocks anew: it was us who were away."""
@@ -173,7 +181,7 @@ class Silence:
         self._delivery_s[agent] = 0
         self._deliveries[agent] = 0
         self._told[agent] = False
-        self._excused_until[agent] = -np.inf
+        self._excused_until[agent] = self._left_at[agent] = -np.inf
         self._pauses.forget(agent)
 
     # ---- storing
@@ -216,6 +224,7 @@ class Silence:
             self._deliveries = grown(self._deliveries, agents, 0)
             self._told = grown(self._told, agents, 0)
             self._excused_until = grown(self._excused_until, agents, -np.inf)
+            self._left_at = grown(self._left_at, agents, -np.inf)
             slots = len(self._seen) * len(KINDS)  # exactly: they are read as rows of agents
             self._at = grown(self._at, slots, np.nan)[:slots]
             self._count = grown(self._count, slots, 0)[:slots]
