@@ -69,7 +69,7 @@ def locked_telemetry(folder: Path, seconds: float) -> Served:
             plant.sicken(1)
             until(lambda: plant.answers[503] > 0, "intake says that it can take nothing")
             assert plant.hold(2) == 200
-            assert plant.fenced == {"agent-0", "agent-2"}
+            assert plant.fenced == {"agent-0", "agent-2"}, plant.fenced
             assert "telemetry store" in plant.degraded
             wait(seconds)
             assert "agent-1" not in plant.ill
@@ -170,7 +170,7 @@ def start_on_full_disk(folder: Path) -> None:
         with started(folder) as (process, plant):
             assert [case.subject.name for case in plant.cases] == ["agent-0"]
             assert all(case.state in FENCED for case in plant.cases)
-            assert plant.fenced == {"agent-2"}  # of the others nobody has reported yet
+            assert plant.fenced == {"agent-0", "agent-2"}, plant.fenced
             assert plant.release(0) == 200
             until(lambda: "disk" in plant.degraded, "it is shown")
             ballast.unlink()
