@@ -194,6 +194,9 @@ class WorkflowStore(Protocol):
     async def drop_order_keys(self, before: float, limit: int) -> int:
         """Remove the oldest of those that came before that time; returns how many."""
 
+    async def order_key_beyond(self, number: int) -> float | None:
+        """When the newest of those came that as many are newer than; None where there is none."""
+
 
 class TelemetryStore(Protocol):
     """Vitals as they came, by run. Appending is durable when it returns."""

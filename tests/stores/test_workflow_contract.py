@@ -452,6 +452,13 @@ async def test_expired_keys_of_orders_go_in_slices(store: WorkflowStore) -> None
     assert await store.order_key("k-1") is not None
 
 
+async def test_the_first_key_beyond_a_number_is_found(store: WorkflowStore) -> None:
+    """Counted from the newest; none where there are no more than that."""
+    for age in (2, 0, 1):
+        await store.put_order_key(OrderKey(f"k-{age}", "o", NOW - age, b"{}"))
+    assert [await store.order_key_beyond(n) for n in (0, 2, 3)] == [NOW, NOW - 2, None]
+
+
 async def test_units_go_one_after_the_other(store: WorkflowStore) -> None:
     """Many at once number their events without a gap in between that a reader could miss."""
 

@@ -170,6 +170,33 @@ async def test_a_key_is_known_for_a_day() -> None:
     assert await store.drop_order_keys(clock.time() + 1, 10) == 2
 
 
+async def test_of_too_many_keys_the_oldest_go() -> None:
+    """A client that makes up a new one for each order does not fill the disk within the day."""
+    store, clock = MemoryWorkflow("r"), ManualClock()
+    once = Once(store, clock, most=3)
+    for number in range(5):
+        clock.advance(1)
+        await once.answer(f"k-{number}", b"order", lambda: _done(store))
+    await once.forget()
+    assert await store.drop_order_keys(clock.time() + 1, 10) == 3
+
+
+@pytest.mark.parametrize(
+    "keys", [[""], ["k" * 257], ["k" * 10_240], ["schl\xfcssel"], ["a\tb"], ["a", "b"], ["a", "a"]]
+)
+async def test_a_key_that_is_none_is_refused(site: Site, keys: list[str]) -> None:
+    """Before anything is done: its client believes that it may send the order again."""
+    await site.agent("a")
+    headers = [("Idempotency-Key", key.encode("latin-1")) for key in keys]
+    answer = await site.client.post(
+        "/api/agents/a/quarantine",
+        content=b'{"why": "it sends mail"}',
+        headers=[("content-type", "application/json"), *headers],
+    )
+    assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+    assert not site.system.orchestrator.quarantine.standing("a")
+
+
 async def test_an_interrupted_order_on_a_case_shows_the_case(site: Site) -> None:
     """409, with the case as it is now and what happened to it, so that one can look."""
     case = await site.case()

@@ -333,6 +333,12 @@ class SqlStore:
         statement = sa.delete(k).where(old, k.c.key.in_(oldest))
         return await self._db().write(lambda c: c.execute(statement).rowcount)
 
+    async def order_key_beyond(self, number: int) -> float | None:
+        k = s.order_keys
+        newest = sa.select(k.c.at).where(k.c.run_id == self._run_id).order_by(k.c.at.desc())
+        rows = await self._all(newest.offset(number).limit(1))
+        return rows[0].at if rows else None
+
 
 async def _write(commits: Commits, unit: SqlUnit) -> None:
     """Write a unit, and with it the key of the order that it is part of."""

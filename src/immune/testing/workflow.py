@@ -193,6 +193,10 @@ class MemoryWorkflow:
             del self._order_keys[row.key]
         return len(old[:limit])
 
+    async def order_key_beyond(self, number: int) -> float | None:
+        newest = sorted((k.at for k in self._order_keys.values()), reverse=True)
+        return newest[number] if number < len(newest) else None
+
     def _take_along(self, wrote: bool = True) -> None:
         """Where something was written, the key of the order that wrote it is, too."""
         if wrote and (row := keyed.waiting()) is not None:

@@ -1,15 +1,16 @@
 """The same order sent again is carried out once: what an ``Idempotency-Key`` promises.
 
 For a day each key is known with the hash of its order and the answer, in the workflow store, so
-that the promise outlives a restart. The key is written with the first thing that its order writes
-(see `keyed`), the answer when it is known. Who sends an order again whose answer never came to be
-known is told so, instead of having it carried out twice. An order that was refused did nothing,
-and is judged anew.
+that the promise outlives a restart; of more than `KEYS_MAX` the oldest are forgotten before. The
+key is written with the first thing that its order writes (see `keyed`), the answer when it is
+known. Who sends an order again whose answer never came to be known is told so, instead of having
+it carried out twice. An order that was refused did nothing, and is judged anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import Protocol
@@ -30,6 +31,8 @@ KEY_LENGTH_MAX = 256
 KEPT_S = 24 * 3600.0
 """Seconds for which a key is known; an order older than that is a new one."""
 SWEEP_S = 60.0
+KEYS_MAX = 100_000
+"""Keys kept at most: a client that makes up a new one each time must not fill the disk."""
 DROPPED_AT_ONCE = 500
 """Expired keys removed in one transaction: a longer one would hold up the orders."""
 
@@ -43,13 +46,17 @@ class Keys(Protocol):
 
     async def drop_order_keys(self, before: float, limit: int) -> int: ...
 
+    async def order_key_beyond(self, number: int) -> float | None: ...
+
 
 class Once:
     """Carries out each keyed order once."""
 
-    def __init__(self, keys: Keys, clock: Clock) -> None:
+    def __init__(self, keys: Keys, clock: Clock, most: int = KEYS_MAX) -> None:
+        """`most` keys are kept."""
         self._keys = keys
         self._clock = clock
+        self._most = most
         self._under_way: dict[str, tuple[str, asyncio.Future[bytes]]] = {}
 
     async def answer(
@@ -60,8 +67,8 @@ class Once:
         Raises InvalidInput where the key was another order's, or is none, Interrupted where the
         order was begun and its answer is not known, and what carrying out raises.
         """
-        if not (key.isascii() and key.isprintable()) or len(key) > KEY_LENGTH_MAX:
-            raise InvalidInput(HEADER, f"must be ASCII text of at most {KEY_LENGTH_MAX} characters")
+        if not (key.isascii() and key.isprintable() and 0 < len(key) <= KEY_LENGTH_MAX):
+            raise InvalidInput(HEADER, f"must be ASCII text of 1 to {KEY_LENGTH_MAX} characters")
         hashed, said = _hash(key.encode()), _hash(order)
         if (running := self._under_way.get(hashed)) is not None:
             _check(running[0], said)
@@ -102,8 +109,11 @@ class Once:
         await self.forget()
 
     async def forget(self) -> None:
-        """Forget the keys that have expired, slice by slice."""
+        """Forget the keys that have expired, and the oldest of too many, slice by slice."""
         before = self._clock.time() - KEPT_S
+        beyond = await self._keys.order_key_beyond(self._most)
+        if beyond is not None:
+            before = max(before, math.nextafter(beyond, math.inf))
         while await self._keys.drop_order_keys(before, DROPPED_AT_ONCE) == DROPPED_AT_ONCE:
             pass
 

@@ -41,7 +41,11 @@ _KEY = {
         "An order sent again with its key within a day is answered again and not carried out; "
         "where it was interrupted and its answer is not known, the answer is 409."
     ),
-    "schema": {"type": "string", "maxLength": KEY_LENGTH_MAX, "pattern": "^[ -~]*$"},
+    "schema": {
+        "type": "string",
+        "maxLength": KEY_LENGTH_MAX,
+        "pattern": "^[!-~]([ -~]*[!-~])?$",  # blanks at its ends are none of a header's value
+    },
 }
 _RESUME = {
     "name": "Last-Event-ID",

@@ -125,12 +125,14 @@ def bind(app: Quart, route: Route, once: Once) -> None:
         async def carried_out() -> bytes:
             return msgspec.json.encode(await handler(**parts))
 
-        key = request.headers.get(KEY_HEADER) if route.area is Area.ORDERS else None
-        if key:
+        keys = request.headers.getlist(KEY_HEADER) if route.area is Area.ORDERS else []
+        if len(keys) > 1:
+            raise InvalidInput(KEY_HEADER, "is given more than once")
+        if keys:
             query = b"?" + request.query_string if request.query_string else b""
             asked = f"{route.method} {request.path}".encode() + query
             said = asked + b"\n" + await request.body
-            answering = once.answer(key, said, carried_out)
+            answering = once.answer(keys[0], said, carried_out)
         else:
             answering = carried_out()
         # Quart cancels us when the client goes away: an order that has begun is carried out
