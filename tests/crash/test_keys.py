@@ -89,9 +89,9 @@ def _carried_out_once(folder: Path, url: str, seed: int, lives: int = LIVES) -> 
     found = asyncio.run(remains.read(url, folder / "data" / "telemetry.db"))
     holds = Counter(fence.agent_id for fence in found.fences)
     assert set(holds.values()) == {1}
-    for key, answers in told.items():
-        (answer,) = answers
-        assert answer[0] != 200 or holds[_agent(key)] == 1
+    for key, said in told.items():
+        ((status, _),) = said
+        assert status != 200 or holds[_agent(key)] == 1
 
 
 def test_an_order_with_a_key_is_carried_out_once_on_a_file(tmp_path: Path) -> None:

@@ -187,11 +187,11 @@ async def test_of_too_many_keys_the_oldest_go() -> None:
 async def test_a_key_that_is_none_is_refused(site: Site, keys: list[str]) -> None:
     """Before anything is done: its client believes that it may send the order again."""
     await site.agent("a")
-    headers = [("Idempotency-Key", key.encode("latin-1")) for key in keys]
+    headers = [(b"idempotency-key", key.encode("latin-1")) for key in keys]
     answer = await site.client.post(
         "/api/agents/a/quarantine",
         content=b'{"why": "it sends mail"}',
-        headers=[("content-type", "application/json"), *headers],
+        headers=[(b"content-type", b"application/json"), *headers],
     )
     assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
     assert not site.system.orchestrator.quarantine.standing("a")
