@@ -19,6 +19,7 @@ from immune.columns import Bool, Float64, Int32, Names, VitalColumns
 from immune.detection.findings import Facts
 from immune.detection.grouping import Indices, Runs, grown
 from immune.detection.recent_calls import RecentCalls, same_calls
+from immune.detection.rounds import rounds
 from immune.detection.rule_params import FactParams, RepetitionParams
 from immune.detection.tool_use import ToolUse
 from immune.detection.usual import Usual
@@ -114,13 +115,12 @@ class FactBook:
         self._prompts.observe(agent, columns.prompt_hash, columns.at)
         self._models.observe(agent, columns.model, columns.at)
         self._errors.observe(agent, columns.error_type, columns.at)
-        runs = Runs.of(agent)
-        self._pace(runs, columns.at)
+        self._pace(agent, columns.at)
         if len(columns.calls):
             self._observe_calls(columns)
 
-    def _pace(self, runs: Runs, at: Float64) -> None:
-        for rows, agents in runs.rounds():
+    def _pace(self, agent: Int32, at: Float64) -> None:
+        for rows, agents in rounds(agent):
             before = self.last_at[agents]
             gap_s = at[rows] - before
             on_time = np.isfinite(before) & (gap_s >= 0)

@@ -185,8 +185,8 @@ class Kernel:
 
     def intervals(self, rows: Indices) -> Float32:
         """Return each stream's usual seconds between steps, (n,); NaN where none was learned."""
-        learned = self.block[rows, AT["n"], Metric.INTERVAL_S] > 0
-        usual = np.expm1(-self.block[rows, AT["centre"], Metric.INTERVAL_S])
+        learned = self.block[:, AT["n"], Metric.INTERVAL_S][rows] > 0
+        usual = np.expm1(-self.block[:, AT["centre"], Metric.INTERVAL_S][rows])
         interval: Float32 = np.where(learned, usual, np.float32(np.nan))
         return interval
 

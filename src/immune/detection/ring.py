@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from immune.columns import Float32, Float64
-from immune.detection.grouping import Indices, Runs, grown
+from immune.detection.grouping import Indices, grown
+from immune.detection.rounds import rounds
 from immune.detection.stamps import stamps, times
 from immune.vitals import N_METRICS, Metric
 
@@ -54,7 +55,7 @@ class Ring:
     def add(self, rows: Indices, at: Float64, values: Float32) -> None:
         """Store samples (n,), any number per stream, in order of time."""
         logs = np.log1p(values * _SCALE).astype(np.float16)
-        for part, streams in Runs.of(rows).rounds():
+        for part, streams in rounds(rows):
             place = self._count[streams] % self._length
             self._stamps[streams, place] = stamps(at[part])
             self._latest[streams] = np.maximum(self._latest[streams], at[part])

@@ -19,11 +19,12 @@ from immune.detection.believed import believed
 from immune.detection.change import Recent
 from immune.detection.episodes import Episode, Level
 from immune.detection.findings import Facts, Finding, MetricEffect, Source, Subsided, Tier
-from immune.detection.grouping import Indices, Runs, grown
+from immune.detection.grouping import Indices, grown
 from immune.detection.hits import Hit
 from immune.detection.limits import HardLimits
 from immune.detection.onset import affected_lanes
 from immune.detection.params import DetectionParams
+from immune.detection.rounds import Rows, rounds
 from immune.detection.scan import Scan
 from immune.detection.severity import at_least, severity, tempered
 from immune.detection.thresholds import steps_per_day, thresholds
@@ -94,9 +95,9 @@ class Sentinel:
         if not len(columns):
             return seen
         self._now = max(self._now, float(columns.at[-1]))
-        runs = Runs.of(self._learner.admit(columns))
+        rows = self._learner.admit(columns)
         self._make_room()
-        for part, streams in runs.rounds():
+        for part, streams in rounds(rows):
             self._score(columns, part, streams, seen)
         for hit in self._limits.observe(columns) + self._repetition.observe(columns):
             self._take(hit, seen)
@@ -115,7 +116,7 @@ class Sentinel:
         return seen
 
     def _score(
-        self, columns: VitalColumns, part: Indices, streams: Indices, seen: Observation
+        self, columns: VitalColumns, part: Rows, streams: Indices, seen: Observation
     ) -> None:
         """Score one vital each of these streams, and follow those that need it."""
         suspicion, quarantine = self._thresholds(streams)

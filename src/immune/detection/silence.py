@@ -22,6 +22,7 @@ from immune.detection.findings import Facts, Source, Tier
 from immune.detection.grouping import Indices, Runs, grown, slots_of
 from immune.detection.hits import Hit
 from immune.detection.pauses import Pause, Pauses
+from immune.detection.rounds import only_round, rounds
 from immune.detection.rule_params import SilenceParams
 from immune.detection.timetable import DAY_S, Timetable
 
@@ -32,6 +33,8 @@ _CLIP_SPREADS = 4.0
 """Spreads beyond which an interval teaches no more: one night's pause is not the rhythm."""
 _CLIP_FROM = 8
 _SPREAD_FLOOR = 0.05
+_AT_ONCE = 8192
+"""Agents moved at once: what is computed on the way stays near the processor."""
 _DELIVERIES_MIN = 3
 """Deliveries before the gap between them is known at all."""
 
@@ -88,11 +91,25 @@ class Silence:
             columns = columns.take(np.flatnonzero(~of_before))
             if not len(columns):
                 return
-        runs = Runs.of(slots_of(columns))
-        self._hear(columns)
-        for rows, slots in runs.rounds():
-            self._learn(slots, columns.at[rows])
-        self._set_limits(runs.slot[runs.first])
+        slots = slots_of(columns)
+        heard_at = np.where(columns.received_at > 0, columns.received_at, columns.at)
+        one = only_round(columns.agent)
+        if one is not None:
+            rows, agents = one
+            slots, at, heard_at = slots[rows], columns.at[rows], heard_at[rows]
+            for first in range(0, len(slots), _AT_ONCE):
+                part = slice(first, first + _AT_ONCE)
+                self._hear(agents[part], at[part], heard_at[part])
+                self._learn(slots[part], at[part])
+                self._set_limits(slots[part])
+            return
+        runs = Runs.of(columns.agent)
+        first_at = np.minimum.reduceat(columns.at[runs.order], runs.first)
+        latest = np.maximum.reduceat(heard_at[runs.order], runs.first)
+        self._hear(runs.slot[runs.first], first_at, latest)
+        for rows, those in rounds(slots):
+            self._learn(those, columns.at[rows])
+        self._set_limits(np.unique(slots))
 
     def sweep(self, now: float) -> list[Hit]:
         """Return the agents that have become silent by `now`; one hit per silence."""
@@ -251,10 +268,19 @@ class Silence:
 
     def _note_pauses(self, agents: Indices, at: Float64) -> None:
         """Remember how long the agents stayed away that step again after too long a time."""
-        last_at = np.fmax.reduce(self._at.reshape(-1, len(KINDS))[agents], axis=1)
-        limit_s = self._limit_s.reshape(-1, len(KINDS))[agents].min(axis=1)
+        last_at, limit_s = self._expected(agents)
         for i in np.flatnonzero(at - last_at > limit_s).tolist():
             self._pauses.note(int(agents[i]), float(last_at[i]), float(at[i]))
+
+    def _expected(self, agents: Indices) -> tuple[Float64, Float64]:
+        """Return the end of the agents' last steps, of any kind, and the shortest of their limits in
+        seconds; (m,) each."""
+        last_at, limit_s = self._at[agents * len(KINDS)], self._limit_s[agents * len(KINDS)]
+        for kind in range(1, len(KINDS)):
+            places = agents * len(KINDS) + kind
+            last_at = np.fmax(last_at, self._at[places])
+            limit_s = np.minimum(limit_s, self._limit_s[places])
+        return last_at, limit_s
 
     def _set_limits(self, slots: Indices) -> None:
         p = self._params
@@ -268,17 +294,13 @@ class Silence:
         regular: Bool = (count >= p.samples_min) & (spread <= p.spread_max)
         self._limit_s[slots] = np.where(regular, np.maximum(limit_s, p.silent_min_s), np.inf)
 
-    def _hear(self, columns: VitalColumns) -> None:
-        runs = Runs.of(columns.agent)
-        agents = runs.slot[runs.first]
-        seen = np.where(columns.received_at > 0, columns.received_at, columns.at)
-        latest = np.maximum.reduceat(seen[runs.order], runs.first)
+    def _hear(self, agents: Indices, first_at: Float64, latest: Float64) -> None:
+        """Note that each of these agents was heard of, at `latest` by our clock: of steps that ended
+        from `first_at` on by its own."""
         before = self._seen[agents]
         gap_s = latest - before
         # was the delivery late, or the agent? its own clock knows
-        first_at = np.minimum.reduceat(columns.at[runs.order], runs.first)
-        last_at = np.fmax.reduce(self._at.reshape(-1, len(KINDS))[agents], axis=1)
-        limit_s = self._limit_s.reshape(-1, len(KINDS))[agents].min(axis=1)
+        last_at, limit_s = self._expected(agents)
         with np.errstate(invalid="ignore"):
             delivery = (gap_s > 0) & (first_at - last_at <= limit_s)
         faded = self._delivery_s[agents] * (1 - 1 / self._params.memory)
