@@ -26,6 +26,11 @@ def _values(logs: npt.NDArray[np.float16]) -> Float32:
     return values
 
 
+def _as_one(logs: npt.NDArray[np.float16]) -> npt.NDArray[np.void]:
+    """Return a view, (...), of samples (..., 8) as items of their own, which are moved at once."""
+    return logs.view(np.dtype((np.void, logs.itemsize * N_METRICS)))[..., 0]
+
+
 class Ring:
     """`length` samples per stream: times and eight values.
 
@@ -47,20 +52,23 @@ class Ring:
         self._logs = grown(self._logs, capacity, 0)
         self._count = grown(self._count, capacity, 0)
 
-    def clear(self, row: int) -> None:
-        """Forget the stream's samples."""
-        self._count[row] = 0
-        self._latest[row] = 0.0
+    def clear(self, rows: Indices | int) -> None:
+        """Forget the streams' samples."""
+        self._count[rows] = 0
+        self._latest[rows] = 0.0
 
     def add(self, rows: Indices, at: Float64, values: Float32) -> None:
         """Store samples (n,), any number per stream, in order of time."""
-        logs = np.log1p(values * _SCALE).astype(np.float16)
+        scaled = values * _SCALE
+        logs = _as_one(np.log1p(scaled, out=scaled).astype(np.float16))
+        stored_stamps, stored_logs = self._stamps.reshape(-1), _as_one(self._logs).reshape(-1)
         for part, streams in rounds(rows):
-            place = self._count[streams] % self._length
-            self._stamps[streams, place] = stamps(at[part])
+            count = self._count[streams]
+            place = streams * self._length + count % self._length
+            stored_stamps[place] = stamps(at[part])
+            stored_logs[place] = logs[part]
             self._latest[streams] = np.maximum(self._latest[streams], at[part])
-            self._logs[streams, place] = logs[part]
-            self._count[streams] += 1
+            self._count[streams] = count + 1
 
     def last(self, row: int) -> tuple[Float64, Float32]:
         """Return the stream's samples, oldest first: times (n,) and values (n, 8)."""

@@ -273,8 +273,8 @@ class Silence:
             self._pauses.note(int(agents[i]), float(last_at[i]), float(at[i]))
 
     def _expected(self, agents: Indices) -> tuple[Float64, Float64]:
-        """Return the end of the agents' last steps, of any kind, and the shortest of their limits in
-        seconds; (m,) each."""
+        """Return the end of the agents' last steps, of any kind, and the shortest of their
+        limits in seconds; (m,) each."""
         last_at, limit_s = self._at[agents * len(KINDS)], self._limit_s[agents * len(KINDS)]
         for kind in range(1, len(KINDS)):
             places = agents * len(KINDS) + kind
@@ -295,8 +295,8 @@ class Silence:
         self._limit_s[slots] = np.where(regular, np.maximum(limit_s, p.silent_min_s), np.inf)
 
     def _hear(self, agents: Indices, first_at: Float64, latest: Float64) -> None:
-        """Note that each of these agents was heard of, at `latest` by our clock: of steps that ended
-        from `first_at` on by its own."""
+        """Note that each of these agents was heard of, at `latest` by our clock: of steps that
+        ended from `first_at` on by its own."""
         before = self._seen[agents]
         gap_s = latest - before
         # was the delivery late, or the agent? its own clock knows
