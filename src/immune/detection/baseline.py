@@ -86,11 +86,11 @@ class BaselineLearner:
         """Note the facts of a batch; return each vital's stream, giving new agents theirs."""
         self.facts.observe(columns)
         rows, fresh = self.streams.of_batch(columns)
-        for row in fresh:
-            self._begin(row)
+        if len(fresh):
+            self._begin(fresh)
         return rows
 
-    def _begin(self, row: int) -> None:
+    def _begin(self, rows: Indices) -> None:
         capacity = len(self.streams)
         if capacity > len(self.seen):
             self.kernel.grow(capacity)
@@ -99,18 +99,21 @@ class BaselineLearner:
             self.seen, self._held = grown(self.seen, capacity, 0), grown(self._held, capacity, 0)
             self._since = grown(self._since, capacity, 0)
             self._dirty = grown(self._dirty, capacity, 0)
-        self.seen[row] = self._held[row] = 0
+        self.seen[rows] = self._held[rows] = 0
         self._ready = None
-        self.ring.clear(row)
-        self.drift.reset(np.array([row]))
-        self._blank(row)
+        self.ring.clear(rows)
+        self.drift.reset(rows)
+        self._blank(rows)
 
-    def _blank(self, row: int) -> None:
-        """Forget what a stream has learned, all but its peers' prior."""
-        rows = np.array([row])
+    def _blank(self, rows: Indices) -> None:
+        """Forget what these streams have learned, all but their peers' prior."""
         self.kernel.blank(rows)
-        prior = self._priors.of(int(self._types(rows)[0]), int(self.streams.kind[row]))
-        self.kernel.set_prior(rows, prior[None])
+        self._give_priors(rows)
+
+    def _give_priors(self, rows: Indices) -> None:
+        groups, which = np.unique(self._groups(rows), return_inverse=True)
+        priors = [self._priors.of(*divmod(group, len(KINDS))) for group in groups.tolist()]
+        self.kernel.set_prior(rows, np.stack(priors)[which])
 
     def _types(self, rows: Indices) -> Int32:
         return _of_agents(self.facts.agent_type, self.streams.agent[rows])
@@ -171,12 +174,9 @@ class BaselineLearner:
         if not len(young):
             return
         peers = rows[~self.kernel.frozen[rows]]
-        self._priors.refresh(self._types(peers), self.streams.kind[peers], self.kernel.block[peers])
-        groups, which = np.unique(
-            np.stack([self._types(young), self.streams.kind[young]]), axis=1, return_inverse=True
-        )
-        priors = np.stack([self._priors.of(t, k) for t, k in groups.T.tolist()])
-        self.kernel.set_prior(young, priors[which.reshape(-1)])
+        kinds = self.streams.kind[peers]
+        self._priors.refresh(self._types(peers), kinds, self.kernel.block, peers)
+        self._give_priors(young)
 
     # ---- freezing
 
@@ -232,7 +232,7 @@ class BaselineLearner:
     def _restart(self, row: int) -> None:
         at, values = self.ring.last(row)
         recent = values[at >= self._since[row]] if self.kernel.frozen[row] else values[:0]
-        self._blank(row)
+        self._blank(np.array([row]))
         self.kernel.step(np.full(len(recent), row), recent, np.full(len(recent), 18.0, np.float32))
         self.kernel.calm(np.array([row]))
         self.seen[row], self._held[row] = len(recent), 0
@@ -381,8 +381,9 @@ class BaselineLearner:
                 self.habits.load(code, stored.habits)
             row = self.streams.find(code, KIND_CODE[kind])
             if row is None:
-                row = self.streams.open(code, KIND_CODE[kind])
-                self._begin(row)
+                fresh = self.streams.open(np.array([code * len(KINDS) + KIND_CODE[kind]]))
+                self._begin(fresh)
+                row = int(fresh[0])
             self.kernel.block[row] = stored.block
             self.kernel.frozen[row] = stored.frozen
             self._since[row], self._held[row] = stored.since, stored.held

@@ -63,6 +63,8 @@ class Steps(Protocol):
         """
 
 
+_AT_ONCE = 1024
+"""Streams whose prior is joined at once: what is computed on the way stays near the processor."""
 _Way = Callable[[StatisticParams, LearningParams], Steps]
 _arrays: _Way = stepping.Stepper
 try:
@@ -150,9 +152,11 @@ class Kernel:
 
     def set_prior(self, rows: Indices, prior: Float32) -> None:
         """Give these streams a prior: (n, 5, 8), in the order of the last five fields."""
-        self.block[rows, AT["prior_mean"] :] = prior
-        every = np.tile(np.arange(N_METRICS), len(rows))
-        self._merging.derive(self.block, np.repeat(rows, N_METRICS), every)
+        for first in range(0, len(rows), _AT_ONCE):
+            some = rows[first : first + _AT_ONCE]
+            self.block[some, AT["prior_mean"] :] = prior[first : first + _AT_ONCE]
+            every = np.tile(np.arange(N_METRICS), len(some))
+            self._merging.derive(self.block, np.repeat(some, N_METRICS), every)
 
     def share_width(self, rows: Indices, groups: Int64, peers_min: int) -> None:
         """Let streams of a group, (n,), know from each other how high evidence goes in peace."""

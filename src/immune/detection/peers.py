@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from immune.columns import Float32, Int32, Int64
+from immune.detection.grouping import Indices
 from immune.detection.params import LearningParams
 from immune.detection.state import AT, EXCESS, IS_COUNT, IS_RARE, PEAKS, SIGN, transform
 from immune.vitals import N_METRICS
@@ -36,9 +37,10 @@ class PeerPriors:
         of_all = self._groups.get((0, kind), self._blank)
         return self._groups.get((agent_type, kind), of_all)
 
-    def refresh(self, agent_type: Int32, kind: Int32, block: Float32) -> None:
-        """Pool anew. The streams given (n,) are those fit to be peers; block is their state."""
-        state = block[:, [AT[field] for field in _READ]].astype(np.float64)
+    def refresh(self, agent_type: Int32, kind: Int32, block: Float32, rows: Indices) -> None:
+        """Pool anew. The streams given, by type, kind and row of `block`, (n,) each, are those fit
+        to be peers."""
+        state = block[rows[:, None], [AT[field] for field in _READ]].astype(np.float64)
         for k in np.unique(kind).tolist():
             members = np.flatnonzero(kind == k)
             whole = self._pool(state[members], self._blank)

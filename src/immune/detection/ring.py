@@ -88,9 +88,10 @@ class Ring:
         log(1 + x), cost in micro-USD, (m, k), NaN where there is none; how many, (m, k); and the
         end of the latest step (m,)."""
         latest = self._latest[rows]
-        fresh = np.arange(self._length) < self._count[rows, None]
-        fresh &= times(self._stamps[rows], latest[:, None]) > since[:, None]
-        logs = self._logs[rows][:, :, lanes].astype(np.float32)
+        filled = min(int(self._count[rows].max(initial=0)), self._length)
+        fresh = np.arange(filled) < self._count[rows, None]
+        fresh &= times(self._stamps[rows, :filled], latest[:, None]) > since[:, None]
+        logs = self._logs[rows, :filled][:, :, lanes].astype(np.float32)
         here = fresh[:, :, None] & ~np.isnan(logs)
         counts: Float32 = here.sum(axis=1).astype(np.float32)
         sums = np.where(here, logs, 0).sum(axis=1)

@@ -43,38 +43,33 @@ class Streams:
         rows = self._table[agent] if agent < len(self._table) else np.zeros(0, np.int32)
         return rows[rows >= 0].astype(np.intp)
 
-    def of_batch(self, columns: VitalColumns) -> tuple[Indices, list[int]]:
+    def of_batch(self, columns: VitalColumns) -> tuple[Indices, Indices]:
         """Return each vital's row, and the rows that are new."""
+        slots = slots_of(columns)
         self._table = grown(self._table, int(columns.agent.max(initial=0)) + 1, -1)
-        rows = self._table[columns.agent, columns.kind].astype(np.intp)
-        fresh = []
+        rows = self._table.reshape(-1)[slots].astype(np.intp)
         unknown = np.flatnonzero(rows < 0)
-        if len(unknown):
-            self._make_room(len(np.unique(slots_of(columns)[unknown])))
-        for i in unknown.tolist():
-            agent, kind = int(columns.agent[i]), int(columns.kind[i])
-            if self._table[agent, kind] < 0:
-                fresh.append(self.open(agent, kind))
-            rows[i] = self._table[agent, kind]
+        if not len(unknown):
+            return rows, unknown
+        new, first = np.unique(slots[unknown], return_index=True)
+        fresh = self.open(new[np.argsort(first)])
+        rows[unknown] = self._table.reshape(-1)[slots[unknown]]
         return rows, fresh
 
-    def open(self, agent: int, kind: int) -> int:
-        """Give an agent and kind that have none a row."""
-        self._table = grown(self._table, agent + 1, -1)
-        self._make_room(1)
-        self.n_agents += bool((self._table[agent] < 0).all())
-        if self._free:
-            row = self._free.pop()
-        else:
-            row, self._top = self._top, self._top + 1
-        self._table[agent, kind] = row
-        self.agent[row], self.kind[row] = agent, kind
-        return row
-
-    def _make_room(self, more: int) -> None:
-        """Make room for so many rows more, all at once."""
-        size = self._top + more - len(self._free)
-        self.agent, self.kind = grown(self.agent, size, 0), grown(self.kind, size, 0)
+    def open(self, slots: Indices) -> Indices:
+        """Give these agents and kinds (`grouping.slots_of`), that have none, a row each; no two may
+        be the same."""
+        agents, kinds = np.divmod(slots, len(KINDS))
+        self._table = grown(self._table, int(agents.max(initial=-1)) + 1, -1)
+        self.n_agents += len(np.unique(agents[(self._table[agents] < 0).all(axis=1)]))
+        reused = [self._free.pop() for _ in range(min(len(self._free), len(slots)))]
+        top = self._top + len(slots) - len(reused)
+        rows = np.concatenate([np.array(reused, np.intp), np.arange(self._top, top)])
+        self._top = top
+        self.agent, self.kind = grown(self.agent, top, 0), grown(self.kind, top, 0)
+        self._table[agents, kinds] = rows
+        self.agent[rows], self.kind[rows] = agents, kinds
+        return rows
 
     def close(self, agent: int) -> Indices:
         """Free the agent's rows; return them."""
