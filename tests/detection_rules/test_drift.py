@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.detection.workload import START, Watch, columns
 
-from immune.columns import Float64, Names
+from immune.columns import KINDS, Float64, Names
 from immune.detection import BaselineLearner, DetectionParams, Sentinel
 from immune.detection.drift import LANES, Drift
 from immune.detection.findings import Finding, Source, Tier
@@ -39,7 +39,7 @@ class Agents:
         params = DriftParams(recent_samples=params.recent_samples / each_for)
         self.rng = np.random.default_rng(seed)
         self.streams, self.ring, self.drift = Streams(), Ring(60), Drift(params)
-        self.rows = np.array([self.streams.open(i + 1, 1) for i in range(agents)])
+        self.rows = self.streams.open(np.arange(1, agents + 1) * len(KINDS) + 1)
         self.ring.grow(len(self.streams))
         self.drift.grow(len(self.streams))
         self.block = np.zeros((len(self.streams), F, N_METRICS), np.float32)

@@ -67,6 +67,8 @@ class Silence:
         self._mean = np.zeros(0)
         self._var = np.zeros(0)
         self._limit_s = np.full(0, np.inf)
+        self._stale = np.zeros(0, np.bool_)
+        """Whether more was learned since the limit was reckoned: that is done when it matters."""
         self._seen = np.full(0, np.inf)
         """When we last heard of the agent, by our clock; inf where it may be silent, NaN where
         the clock starts with the next sweep."""
@@ -99,17 +101,26 @@ class Silence:
             slots, at, heard_at = slots[rows], columns.at[rows], heard_at[rows]
             for first in range(0, len(slots), _AT_ONCE):
                 part = slice(first, first + _AT_ONCE)
-                self._hear(agents[part], at[part], heard_at[part])
+                last_at, limit_s = self._expected(agents[part], at[part])
+                self._hear(agents[part], heard_at[part], at[part] - last_at, limit_s)
+                self._note_pauses(agents[part], last_at, at[part], limit_s)
                 self._learn(slots[part], at[part])
-                self._set_limits(slots[part])
+            self._stale[slots] = True
             return
         runs = Runs.of(columns.agent)
         first_at = np.minimum.reduceat(columns.at[runs.order], runs.first)
         latest = np.maximum.reduceat(heard_at[runs.order], runs.first)
-        self._hear(runs.slot[runs.first], first_at, latest)
+        agents = runs.slot[runs.first]
+        # all of a batch is held to the limits from before it
+        self._renew_limits(agents)
+        last_at, limit_s = self._expected(agents, first_at)
+        self._hear(agents, latest, first_at - last_at, limit_s)
         for rows, those in rounds(slots):
-            self._learn(those, columns.at[rows])
-        self._set_limits(np.unique(slots))
+            agents, at = those // len(KINDS), columns.at[rows]
+            last_at, limit_s = self._expected(agents, at, renew=False)
+            self._note_pauses(agents, last_at, at, limit_s)
+            self._learn(those, at)
+        self._stale[slots] = True
 
     def sweep(self, now: float) -> list[Hit]:
         """Return the agents that have become silent by `now`; one hit per silence."""
@@ -119,24 +130,26 @@ class Silence:
             return []
         # after a declared pause the clock starts with its end
         silent_s = now - np.maximum(self._seen, resumed_at)
-        limit_s = np.maximum(
-            self._limit_s.reshape(-1, len(KINDS)),
-            self._params.delivery_factor * self._delivery_s[:, None],
-        )
-        late = (silent_s[:, None] > limit_s).any(axis=1) & ~self._told
+        late = (silent_s > self._params.silent_min_s) & ~self._told
         late &= (self._deliveries >= _DELIVERIES_MIN) & (now >= self._excused_until)
+        agents = np.flatnonzero(late)
+        self._renew_limits(agents)
+        limit_s = np.maximum(
+            self._limit_s.reshape(-1, len(KINDS))[agents],
+            self._params.delivery_factor * self._delivery_s[agents, None],
+        )
+        late = (silent_s[agents, None] > limit_s).any(axis=1)
         hits = []
-        for agent in np.flatnonzero(late).tolist():
+        for agent, kind in zip(agents[late].tolist(), limit_s[late].argmin(axis=1), strict=True):
             until = self._pauses.expected_until(agent, float(self._seen[agent]))
             if until is not None and until > now:
                 self._excused_until[agent] = until
                 continue
             self._told[agent] = True
-            kind = int(np.argmin(limit_s[agent]))
             hits.append(
                 Hit(
                     agent=agent,
-                    kind=kind,
+                    kind=int(kind),
                     at=now,
                     tier=Tier.SUSPICION,
                     source=Source.SILENCE,
@@ -160,6 +173,7 @@ class Silence:
     def limit_s(self, agent: int) -> float | None:
         """Return after how many seconds the agent counts as silent; None where it never does."""
         places = slice(agent * len(KINDS), (agent + 1) * len(KINDS))
+        self._renew_limits(np.array([agent] if agent < len(self._seen) else [], np.intp))
         limit = float(self._limit_s[places].min(initial=np.inf))
         if limit == np.inf:
             return None
@@ -194,6 +208,7 @@ class Silence:
         self._unlearn_next(places)
         self._count[places] = self._mean[places] = self._var[places] = 0
         self._limit_s[places] = np.inf
+        self._stale[places] = False
         self._seen[agent] = np.inf
         self._delivery_s[agent] = 0
         self._deliveries[agent] = 0
@@ -229,7 +244,7 @@ class Silence:
         self._seen[agent] = np.nan if saved.waited_for else np.inf
         self._told[agent] = saved.told
         self._pauses.load(agent, saved.pauses)
-        self._set_limits(np.arange(places.start, places.stop))
+        self._stale[places] = True
 
     def _unlearn_next(self, places: slice) -> None:
         self._at[places] = np.nan
@@ -248,9 +263,9 @@ class Silence:
             self._mean = grown(self._mean, slots, 0)[:slots]
             self._var = grown(self._var, slots, 0)[:slots]
             self._limit_s = grown(self._limit_s, slots, np.inf)[:slots]
+            self._stale = grown(self._stale, slots, 0)[:slots]
 
     def _learn(self, slots: Indices, at: Float64) -> None:
-        self._note_pauses(slots // len(KINDS), at)
         interval_s = at - self._at[slots]
         self._at[slots] = np.fmax(at, self._at[slots])
         # a late step ends no interval; one that ends a silence teaches, clipped: the agent may
@@ -266,21 +281,33 @@ class Silence:
         self._mean[slots] += weight * off
         self._var[slots] = (1 - weight) * (self._var[slots] + weight * off**2)
 
-    def _note_pauses(self, agents: Indices, at: Float64) -> None:
+    def _note_pauses(
+        self, agents: Indices, last_at: Float64, at: Float64, limit_s: Float64
+    ) -> None:
         """Remember how long the agents stayed away that step again after too long a time."""
-        last_at, limit_s = self._expected(agents)
         for i in np.flatnonzero(at - last_at > limit_s).tolist():
             self._pauses.note(int(agents[i]), float(last_at[i]), float(at[i]))
 
-    def _expected(self, agents: Indices) -> tuple[Float64, Float64]:
-        """Return the end of the agents' last steps, of any kind, and the shortest of their
-        limits in seconds; (m,) each."""
-        last_at, limit_s = self._at[agents * len(KINDS)], self._limit_s[agents * len(KINDS)]
+    def _expected(
+        self, agents: Indices, at: Float64, *, renew: bool = True
+    ) -> tuple[Float64, Float64]:
+        """Return the end of the agents' last steps before `at`, of any kind, and the limits in
+        seconds that the time between is held to; (m,) each."""
+        places = agents * len(KINDS)
+        last_at = self._at[places]
         for kind in range(1, len(KINDS)):
-            places = agents * len(KINDS) + kind
-            last_at = np.fmax(last_at, self._at[places])
-            limit_s = np.minimum(limit_s, self._limit_s[places])
+            last_at = np.fmax(last_at, self._at[places + kind])
+        limit_s = np.full(len(agents), self._params.silent_min_s)  # no limit is below it
+        long = np.flatnonzero(at - last_at > self._params.silent_min_s)
+        if len(long):
+            if renew:
+                self._renew_limits(agents[long])
+            limit_s[long] = self._limit_s.reshape(-1, len(KINDS))[agents[long]].min(axis=1)
         return last_at, limit_s
+
+    def _renew_limits(self, agents: Indices) -> None:
+        slots = (agents[:, None] * len(KINDS) + np.arange(len(KINDS))).reshape(-1)
+        self._set_limits(slots[self._stale[slots]])
 
     def _set_limits(self, slots: Indices) -> None:
         p = self._params
@@ -293,16 +320,16 @@ class Silence:
         limit_s = np.maximum(np.exp(np.minimum(wide, 20)), p.factor_min * np.exp(mean))
         regular: Bool = (count >= p.samples_min) & (spread <= p.spread_max)
         self._limit_s[slots] = np.where(regular, np.maximum(limit_s, p.silent_min_s), np.inf)
+        self._stale[slots] = False
 
-    def _hear(self, agents: Indices, first_at: Float64, latest: Float64) -> None:
+    def _hear(self, agents: Indices, latest: Float64, waited_s: Float64, limit_s: Float64) -> None:
         """Note that each of these agents was heard of, at `latest` by our clock: of steps that
-        ended from `first_at` on by its own."""
+        ended `waited_s` after the one before by its own."""
         before = self._seen[agents]
         gap_s = latest - before
         # was the delivery late, or the agent? its own clock knows
-        last_at, limit_s = self._expected(agents)
         with np.errstate(invalid="ignore"):
-            delivery = (gap_s > 0) & (first_at - last_at <= limit_s)
+            delivery = (gap_s > 0) & (waited_s <= limit_s)
         faded = self._delivery_s[agents] * (1 - 1 / self._params.memory)
         self._delivery_s[agents] = np.where(delivery, np.maximum(gap_s, faded), faded)
         self._deliveries[agents] += 1
