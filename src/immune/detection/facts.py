@@ -110,8 +110,9 @@ class FactBook:
             (self.agent_type, columns.agent_type),
             (self.provider, columns.provider),
         ):
-            told = given > 0
-            own[agent[told]] = given[told]
+            if np.count_nonzero(given):
+                told = given > 0
+                own[agent[told]] = given[told]
         self._prompts.observe(agent, columns.prompt_hash, columns.at)
         self._models.observe(agent, columns.model, columns.at)
         self._errors.observe(agent, columns.error_type, columns.at)

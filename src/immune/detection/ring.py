@@ -18,6 +18,9 @@ _SCALE[Metric.INTERVAL_S] = 1e3
 _WHOLE = [Metric.TOOL_CALLS, Metric.RETRIES, Metric.ERRORS]
 
 
+_ITEM = np.dtype((np.void, np.dtype(np.float16).itemsize * N_METRICS))
+
+
 def _values(logs: npt.NDArray[np.float16]) -> Float32:
     values: Float32 = (np.expm1(logs.astype(np.float32)) / _SCALE).astype(np.float32)
     whole = values[..., _WHOLE]
@@ -28,7 +31,7 @@ def _values(logs: npt.NDArray[np.float16]) -> Float32:
 
 def _as_one(logs: npt.NDArray[np.float16]) -> npt.NDArray[np.void]:
     """Return a view, (...), of samples (..., 8) as items of their own, which are moved at once."""
-    return logs.view(np.dtype((np.void, logs.itemsize * N_METRICS)))[..., 0]
+    return logs.view(_ITEM)[..., 0]
 
 
 class Ring:

@@ -88,7 +88,8 @@ class Sentinel:
     def observe(self, columns: VitalColumns) -> Observation:
         """Score a batch, learn it, and say what crossed. Vitals are in order of `at`.
 
-        What no step can have (`believed`) is neither scored nor learned.
+        What no step can have (`believed`) is neither scored nor learned. A call costs about 0.1 ms
+        and each vital half a microsecond more: hand over together what came together.
         """
         columns = believed(columns)
         seen = Observation(scored=len(columns))
@@ -124,7 +125,7 @@ class Sentinel:
         evidence = self._learner.observe(streams, at, columns.values[part], quarantine)
         ready = self._learner.seen[streams] >= self._params.learning.samples_ready
         of_interest = (ready & (evidence >= suspicion)) | self._watched[streams]
-        for i in np.flatnonzero(of_interest).tolist():
+        for i in of_interest.nonzero()[0].tolist():
             level = Level(
                 float(at[i]), float(evidence[i]), float(suspicion[i]), float(quarantine[i])
             )

@@ -163,10 +163,11 @@ class Silence:
 
     def returned(self, columns: VitalColumns) -> list[int]:
         """Return the agents that had a hit and step again with this batch, once each."""
-        if not self._told.any():
-            return []
         self._grow(len(self._names.agents))
-        back = sorted(set(columns.agent[self._told[columns.agent]].tolist()))
+        told = self._told[columns.agent]
+        if not told.any():
+            return []
+        back = sorted(set(columns.agent[told].tolist()))
         self._told[back] = False
         return back
 
@@ -275,7 +276,7 @@ class Silence:
         count = np.minimum(self._count[slots] + 1, self._params.memory)
         off = y - self._mean[slots]
         widest = _CLIP_SPREADS * np.maximum(np.sqrt(self._var[slots]), _SPREAD_FLOOR)
-        off = np.where(count > _CLIP_FROM, np.clip(off, -widest, widest), off)
+        off = np.where(count > _CLIP_FROM, np.maximum(np.minimum(off, widest), -widest), off)
         weight = 1 / count
         self._count[slots] = count
         self._mean[slots] += weight * off
@@ -285,7 +286,7 @@ class Silence:
         self, agents: Indices, last_at: Float64, at: Float64, limit_s: Float64
     ) -> None:
         """Remember how long the agents stayed away that step again after too long a time."""
-        for i in np.flatnonzero(at - last_at > limit_s).tolist():
+        for i in (at - last_at > limit_s).nonzero()[0].tolist():
             self._pauses.note(int(agents[i]), float(last_at[i]), float(at[i]))
 
     def _expected(
@@ -298,7 +299,7 @@ class Silence:
         for kind in range(1, len(KINDS)):
             last_at = np.fmax(last_at, self._at[places + kind])
         limit_s = np.full(len(agents), self._params.silent_min_s)  # no limit is below it
-        long = np.flatnonzero(at - last_at > self._params.silent_min_s)
+        long = (at - last_at > self._params.silent_min_s).nonzero()[0]
         if len(long):
             if renew:
                 self._renew_limits(agents[long])

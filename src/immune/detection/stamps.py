@@ -15,7 +15,7 @@ Stamps = npt.NDArray[np.uint32]
 
 def stamps(at: Float64) -> Stamps:
     """Return epoch seconds, of any shape, as stamps."""
-    return (np.round(at * 1000.0).astype(np.int64) & 0xFFFFFFFF).astype(np.uint32)
+    return (np.rint(at * 1000.0).astype(np.int64) & 0xFFFFFFFF).astype(np.uint32)
 
 
 def times(stamped: Stamps, latest: Float64) -> Float64:

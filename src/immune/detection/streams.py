@@ -48,9 +48,9 @@ class Streams:
         slots = slots_of(columns)
         self._table = grown(self._table, int(columns.agent.max(initial=0)) + 1, -1)
         rows = self._table.reshape(-1)[slots].astype(np.intp)
+        if rows.min(initial=0) >= 0:
+            return rows, rows[:0]
         unknown = np.flatnonzero(rows < 0)
-        if not len(unknown):
-            return rows, unknown
         new, first = np.unique(slots[unknown], return_index=True)
         fresh = self.open(new[np.argsort(first)])
         rows[unknown] = self._table.reshape(-1)[slots[unknown]]

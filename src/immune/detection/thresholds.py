@@ -17,7 +17,8 @@ _WEEK_DAYS = 7.0
 
 def steps_per_day(interval_s: Float32) -> Float32:
     """Return (n,) for agents of these usual intervals; one step a second where it is NaN."""
-    steps: Float32 = DAY_S / np.clip(np.nan_to_num(interval_s, nan=1.0), 1e-3, DAY_S)
+    known = np.where(np.isnan(interval_s), np.float32(1.0), interval_s)
+    steps: Float32 = DAY_S / np.minimum(np.maximum(known, 1e-3), DAY_S)
     return steps
 
 

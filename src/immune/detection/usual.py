@@ -40,9 +40,9 @@ class Usual:
 
     def observe(self, agent: Int32, value: Int32, at: Float64) -> None:
         """Take (n,) values, 0 where unknown, each agent's in their order."""
-        told = np.flatnonzero(value)
-        if not len(told):
+        if not np.count_nonzero(value):
             return
+        told = np.flatnonzero(value)
         if len(told) < len(agent):
             agent, value, at = agent[told], value[told], at[told]
         known = (self._value[agent] == value[:, None]).any(axis=1)
