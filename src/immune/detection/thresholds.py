@@ -17,8 +17,8 @@ _WEEK_DAYS = 7.0
 
 def steps_per_day(interval_s: Float32) -> Float32:
     """Return (n,) for agents of these usual intervals; one step a second where it is NaN."""
-    known = np.where(np.isnan(interval_s), np.float32(1.0), interval_s)
-    steps: Float32 = DAY_S / np.minimum(np.maximum(known, 1e-3), DAY_S)
+    known: Float32 = np.where(np.isnan(interval_s), np.float32(1.0), interval_s)
+    steps: Float32 = (DAY_S / np.minimum(np.maximum(known, 1e-3), DAY_S)).astype(np.float32)
     return steps
 
 
