@@ -19,7 +19,7 @@ from immune.columns import Bool, Float64, Int32, Names, VitalColumns
 from immune.detection.findings import Facts
 from immune.detection.grouping import Indices, Runs, grown
 from immune.detection.recent_calls import RecentCalls, same_calls
-from immune.detection.rounds import rounds
+from immune.detection.rounds import only_round, rounds
 from immune.detection.rule_params import FactParams, RepetitionParams
 from immune.detection.tool_use import ToolUse
 from immune.detection.usual import Usual
@@ -105,32 +105,34 @@ class FactBook:
         if not len(columns):
             return
         self._grow(len(self._names.agents))
-        agent = columns.agent
+        # in the order of agents where that is but one row of each: neighbours in memory
+        rows, agents = only_round(columns.agent) or (slice(None), columns.agent.astype(np.intp))
+        at = columns.at[rows]
         for own, given in (
-            (self.agent_type, columns.agent_type),
-            (self.provider, columns.provider),
+            (self.agent_type, columns.agent_type[rows]),
+            (self.provider, columns.provider[rows]),
         ):
             if np.count_nonzero(given):
                 told = given > 0
-                own[agent[told]] = given[told]
-        self._prompts.observe(agent, columns.prompt_hash, columns.at)
-        self._models.observe(agent, columns.model, columns.at)
-        self._errors.observe(agent, columns.error_type, columns.at)
-        self._pace(agent, columns.at)
+                own[agents[told]] = given[told]
+        self._prompts.observe(agents, columns.prompt_hash[rows], at)
+        self._models.observe(agents, columns.model[rows], at)
+        self._errors.observe(agents, columns.error_type[rows], at)
+        for part, those in rounds(agents):
+            self._pace(those, at[part])
+        self._now = max(self._now, float(at.max()))
         if len(columns.calls):
             self._observe_calls(columns)
 
-    def _pace(self, agent: Int32, at: Float64) -> None:
-        for rows, agents in rounds(agent):
-            before = self.last_at[agents]
-            gap_s = at[rows] - before
-            on_time = np.isfinite(before) & (gap_s >= 0)
-            known = self.interval_s[agents]
-            # a tenth for each step, and all of the first: rough, and enough for a slack
-            change = np.where(known > 0, 0.1, 1.0) * (np.where(on_time, gap_s, known) - known)
-            self.interval_s[agents] = known + change
-            self.last_at[agents] = np.maximum(before, at[rows])
-        self._now = max(self._now, float(at.max()))
+    def _pace(self, agents: Indices, at: Float64) -> None:
+        before = self.last_at[agents]
+        gap_s = at - before
+        on_time = np.isfinite(before) & (gap_s >= 0)
+        known = self.interval_s[agents]
+        # a tenth for each step, and all of the first: rough, and enough for a slack
+        change = np.where(known > 0, 0.1, 1.0) * (np.where(on_time, gap_s, known) - known)
+        self.interval_s[agents] = known + change
+        self.last_at[agents] = np.maximum(before, at)
 
     def _observe_calls(self, columns: VitalColumns) -> None:
         calls = columns.calls

@@ -18,6 +18,8 @@ _SCALE[Metric.INTERVAL_S] = 1e3
 _WHOLE = [Metric.TOOL_CALLS, Metric.RETRIES, Metric.ERRORS]
 
 
+_AT_ONCE = 8192
+"""Samples stored at once: what is computed on the way stays near the processor."""
 _ITEM = np.dtype((np.void, np.dtype(np.float16).itemsize * N_METRICS))
 
 
@@ -62,16 +64,19 @@ class Ring:
 
     def add(self, rows: Indices, at: Float64, values: Float32) -> None:
         """Store samples (n,), any number per stream, in order of time."""
-        scaled = values * _SCALE
-        logs = _as_one(np.log1p(scaled, out=scaled).astype(np.float16))
-        stored_stamps, stored_logs = self._stamps.reshape(-1), _as_one(self._logs).reshape(-1)
-        for part, streams in rounds(rows):
-            count = self._count[streams]
-            place = streams * self._length + count % self._length
-            stored_stamps[place] = stamps(at[part])
-            stored_logs[place] = logs[part]
-            self._latest[streams] = np.maximum(self._latest[streams], at[part])
-            self._count[streams] = count + 1
+        for first in range(0, len(rows), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            when, logs = at[some], np.log1p(values[some] * _SCALE).astype(np.float16)
+            for part, streams in rounds(rows[some]):
+                self._store(streams, when[part], logs[part])
+
+    def _store(self, streams: Indices, at: Float64, logs: npt.NDArray[np.float16]) -> None:
+        count = self._count[streams]
+        place = streams * self._length + count % self._length
+        self._stamps.reshape(-1)[place] = stamps(at)
+        _as_one(self._logs).reshape(-1)[place] = _as_one(logs)
+        self._latest[streams] = np.maximum(self._latest[streams], at)
+        self._count[streams] = count + 1
 
     def last(self, row: int) -> tuple[Float64, Float32]:
         """Return the stream's samples, oldest first: times (n,) and values (n, 8)."""
