@@ -3,7 +3,8 @@
 The rival is river's EWMean and EWVar on the same samples: the deviation of each metric from its
 running mean, then both updated, one sample at a time; that is a fraction of what ours does. Each
 number is the median of several rounds. Seconds are the processor's, not the wall's, but for single
-samples; even so ratios hold better than absolutes on a busy machine.
+samples; even so ratios hold better than absolutes on a busy machine. The kernel is timed by itself
+first, then a whole `Sentinel` over a fleet: with facts, silence, drift and the ring of samples.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from immune.bench.figures import Figure, Report, at_least, at_most
+from immune.bench.fleet_ticks import FleetTicks
 from immune.bench.options import Options
 from immune.bench.rivals.river_means import RunningMeans
 from immune.bench.watch import nats
@@ -30,6 +32,8 @@ SAMPLES = 256_000
 WARM_UP = 100
 """Samples of each agent before anything is measured: blocks are being learned by then."""
 BYTES_MAX = 1536
+ALONE_MAX_US = 250.0
+"""What a vital that comes alone may take of a whole Sentinel: intake takes 4,000 a second."""
 
 
 class Stand:
@@ -104,6 +108,7 @@ def run(options: Options) -> Report:
     parts: dict[str, Callable[[int], Iterator[Figure]]] = {
         "1000_agents": _thousand,
         "100000_agents": _hundred_thousand,
+        "sentinel": _sentinel,
         "numpy": _numpy,
         "import": _import,
     }
@@ -149,6 +154,29 @@ def _hundred_thousand(rounds: int) -> Iterator[Figure]:
         60.0,
         "ms",
         note=f"{1000 * min(ticks):.0f} to {1000 * max(ticks):.0f} ms of {len(ticks)}",
+    )
+
+
+def _sentinel(rounds: int) -> Iterator[Figure]:
+    fleet = FleetTicks(100_000)
+    first = fleet.ticks(1)[0]
+    fleet.ticks(rounds)
+    ticks = fleet.ticks(2 * rounds)
+    yield at_most(
+        "sentinel/tick_of_100000",
+        1000 * statistics.median(ticks),
+        60.0,
+        "ms",
+        note=f"{1000 * min(ticks):.0f} to {1000 * max(ticks):.0f} ms of {len(ticks)}; "
+        f"the first, when nobody was known, {1000 * first:.0f} ms",
+    )
+    alone = np.array(fleet.one_at_a_time(200 * rounds)) * 1e6
+    yield at_most(
+        "sentinel/one_vital_alone/p99",
+        float(np.quantile(alone, 0.99)),
+        ALONE_MAX_US,
+        "µs",
+        note=f"median {np.median(alone):.0f} µs, in a fleet of 100,000",
     )
 
 
