@@ -52,6 +52,15 @@ EVENTS = {
 """What happened to a case, in the past tense."""
 
 
+def subject_name(name: str) -> str:
+    """Read what a fleet incident is about.
+
+    >>> subject_name("agent_type coder"), subject_name("model large")
+    ('type coder', 'model large')
+    """
+    return f"type {name.removeprefix('agent_type ')}" if name.startswith("agent_type ") else name
+
+
 def plain(name: str) -> str:
     """Read a machine name as words: ``awaiting_approval`` is ``awaiting approval``."""
     return name.replace("_", " ")

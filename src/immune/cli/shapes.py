@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from immune.words import cause_name, percent, plain
+from immune.words import cause_name, percent, plain, subject_name
 
 
 class Problem(msgspec.Struct):
@@ -82,7 +82,7 @@ class Incident(msgspec.Struct):
         """The agent's id, or what a fleet incident is about."""
         if self.subject.kind == "agent":
             return self.subject.name
-        return f"{self.subject.kind} {self.subject.name}".strip()
+        return f"{plain(self.subject.kind)} {subject_name(self.subject.name)}".strip()
 
     @property
     def cause(self) -> str:

@@ -28,6 +28,7 @@ from immune.detection.change import (
 )
 from immune.detection.grouping import Indices
 from immune.detection.rule_params import FleetParams
+from immune.words import subject_name
 
 CHANCE_SHARE = 0.02
 """Share of healthy agents that look changed at any moment."""
@@ -42,7 +43,11 @@ class Group:
     agents: Indices
 
     def __str__(self) -> str:
-        return self.name if self.dimension == "fleet" else f"{self.dimension} {self.name}"
+        return (
+            self.name
+            if self.dimension == "fleet"
+            else subject_name(f"{self.dimension} {self.name}")
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from immune.incidents import events as e
 from immune.incidents import plan
 from immune.incidents.incident import SEVERE, Incident, Probation
 from immune.incidents.states import TABLE, State
+from immune.words import plain, subject_name
 
 Step = tuple[Incident, tuple[fx.Effect, ...]]
 
@@ -45,7 +46,8 @@ def _crossing(before: Incident, after: Incident) -> tuple[fx.Effect, ...]:
     """Effects that follow from where it went, whatever led there."""
     key = f"{after.id}/v{after.version}"
     if after.is_fleet:
-        text = f"{after.subject.kind} is over: {after.subject.name}, {after.verdict}"
+        what = f"{plain(after.subject.kind)} is over: {subject_name(after.subject.name)}"
+        text = f"{what}, {plain(after.verdict)}" if after.verdict else what
         over = fx.Notify(
             key=f"{key}/over", agent_id="", topic=fx.Topic.RESOLVED, incident_id=after.id, text=text
         )

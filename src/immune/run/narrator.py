@@ -8,7 +8,7 @@ from immune.incidents import events as e
 from immune.incidents.incident import Incident
 from immune.incidents.states import State
 from immune.ports import IncidentEvent
-from immune.words import cause_name, plain
+from immune.words import cause_name, plain, subject_name
 
 
 class Narrator:
@@ -30,9 +30,12 @@ def _fleet(event: e.Event, incident: Incident) -> tuple[str, str] | None:
         case e.Opened():
             return f"fleet: {incident.summary}", "person"
         case e.Released(who=who, verdict=verdict):
-            return f"fleet: {incident.subject.name} closed by {who} as {plain(verdict)}", "good"
+            return (
+                f"fleet: {subject_name(incident.subject.name)} closed by {who} as {plain(verdict)}",
+                "good",
+            )
         case e.Subsided():
-            return f"fleet: {incident.subject.name} is back to normal", "good"
+            return f"fleet: {subject_name(incident.subject.name)} is back to normal", "good"
     return None
 
 
