@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-from importlib import import_module
-
 import numpy as np
 import pytest
 
@@ -53,10 +50,3 @@ def test_the_interval_of_a_share_stays_within_it() -> None:
     """Wilson's, also where all or none were found."""
     assert share_interval(60, 60) == pytest.approx((0.9398, 1.0), abs=1e-4)
     assert share_interval(0, 60)[0] == pytest.approx(0.0, abs=1e-12)
-
-
-@pytest.mark.parametrize("module", ["confidence", "nab_score", "nab_watch"])
-def test_the_examples_in_the_docstrings_hold(module: str) -> None:
-    """They are the shortest account of what the functions do."""
-    done = doctest.testmod(import_module(f"immune.bench.{module}"))
-    assert (done.failed, done.attempted > 0) == (0, True)
