@@ -91,7 +91,7 @@ class Admission:
     async def take(self, observation: Observation) -> None:
         """Bring what was observed to its cases, after a look at what the fleet shares."""
         self._news.extend(_in_order(observation))
-        await self._fleetwork.watch(self._clock.time(), observation.silences)
+        self._news.extend(await self._fleetwork.watch(self._clock.time(), observation.silences))
         async with self._bringing:
             while self._news:
                 await self._bring_together(self._next())
@@ -128,8 +128,8 @@ class Admission:
             return
         if self._casework.open_of(news.agent_id) is None:
             news = self._fresh(news, self._casework.ended_at(news.agent_id))
-        if not self._fleetwork.explains(news):
-            own = self._fleetwork.own_part(news)
+        own = self._fleetwork.judge(news)
+        if own is not None:
             self._probations.noticed(own)
             await self._found(own)
 

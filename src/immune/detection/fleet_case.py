@@ -29,6 +29,7 @@ from immune.detection.change import (
 )
 from immune.detection.findings import Finding, Source, Tier
 from immune.detection.rule_params import FleetParams
+from immune.detection.severity import at_least, severity
 from immune.vitals import Metric
 
 FleetKind = Literal["outage", "release", "telemetry_gap"]
@@ -145,11 +146,14 @@ def explained(cases: Sequence[Case], single: Finding, params: FleetParams) -> bo
     return (touched or told) and not beyond(change, typical, params)
 
 
-def own_part(cases: Sequence[Case], single: Finding, params: FleetParams) -> Finding:
+def own_part(
+    cases: Sequence[Case], single: Finding, params: FleetParams, least_harm: float
+) -> Finding:
     """Return a finding without the effects that these open findings explain.
 
-    Where what is left does not make the evidence of a quarantine by itself, it is a suspicion. With
-    all its effects, where nothing is left of them.
+    What is left is judged as if it were all: it is a suspicion where it does not make the evidence
+    of a quarantine by itself, as severe as its own harm, and fences from `least_harm` on. With all
+    its effects, where nothing is left of them.
     """
     if not cases:
         return single
@@ -167,5 +171,15 @@ def own_part(cases: Sequence[Case], single: Finding, params: FleetParams) -> Fin
     if single.source in (Source.HARD_LIMIT, Source.REPETITION):
         return msgspec.structs.replace(single, effects=effects)
     left = [effect.evidence for effect in effects if effect.affected]
-    tier = single.tier if left and sum(left) >= single.threshold else Tier.SUSPICION
-    return msgspec.structs.replace(single, tier=tier, effects=effects if left else single.effects)
+    if not left:
+        return msgspec.structs.replace(single, tier=Tier.SUSPICION)
+    own = msgspec.structs.replace(
+        single, effects=effects, severity=min(single.severity, severity(effects))
+    )
+    if sum(left) < single.threshold:
+        return msgspec.structs.replace(own, tier=Tier.SUSPICION)
+    sure = severity(at_least(effects))
+    if own.can_fence and sure < least_harm and not own.facts.new_tools:
+        why_not = f"the harm beside the fleet's is small: severity {sure:.1f} is sure"
+        return msgspec.structs.replace(own, can_fence=False, why_not=why_not)
+    return own
