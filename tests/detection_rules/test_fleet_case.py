@@ -46,6 +46,7 @@ def single(onset_at: float = 105.0, told: bool = False, **times: float) -> Findi
             ratio=times.get(metric, 1.0),
             normal=normal,
             now=normal * times.get(metric, 1.0),
+            evidence=30.0 if metric in times else 0.0,
             affected=metric in times,
         )
         for metric, normal in NORMAL.items()
@@ -59,7 +60,7 @@ def single(onset_at: float = 105.0, told: bool = False, **times: float) -> Findi
         onset_at=onset_at,
         evidence=20.0,
         threshold=18.0,
-        severity=5.0,
+        severity=severity(effects),
         effects=effects,
         facts=Facts(prompt_hash_changed=told),
     )
@@ -83,6 +84,14 @@ def test_an_agent_of_both_suffers_both() -> None:
 def test_what_is_worse_than_both_is_the_agents_own() -> None:
     """Eight times the tokens: no release explains that."""
     assert not explained([OUTAGE, RELEASE], single(latency_ms=5.0, output_tokens=8.0), PARAMS)
+
+
+@pytest.mark.parametrize(("nats", "excused"), [(6.0, True), (9.0, False)])
+def test_what_chance_does_beside_an_outage_opens_no_case(nats: float, excused: bool) -> None:
+    """In many agents some metric is high for a few steps; a sickness grows."""
+    both = single(latency_ms=5.0, output_tokens=2.0)
+    effects = tuple(msgspec.structs.replace(effect, evidence=nats) for effect in both.effects)
+    assert explained([OUTAGE], msgspec.structs.replace(both, effects=effects), PARAMS) is excused
 
 
 def test_nothing_open_explains_nothing() -> None:
@@ -121,15 +130,9 @@ def test_what_is_left_must_reach_the_tier_by_itself(nats: float, tier: Tier) -> 
     assert own_part([OUTAGE], dear, PARAMS, HARM).tier is tier
 
 
-def evident(finding: Finding) -> Finding:
-    """The same with enough evidence on every metric."""
-    effects = tuple(msgspec.structs.replace(effect, evidence=30.0) for effect in finding.effects)
-    return msgspec.structs.replace(finding, effects=effects, severity=severity(effects))
-
-
 def test_what_is_left_is_as_severe_as_its_own_harm() -> None:
     """The outage's slowness is no reason to ask a person about the agent."""
-    both = evident(single(latency_ms=5.0, cost_usd=6.0))
+    both = single(latency_ms=5.0, cost_usd=6.0)
     own = own_part([OUTAGE], both, PARAMS, HARM)
     assert own.severity == severity(own.effects) < both.severity
     tempered = msgspec.structs.replace(both, severity=1.0)
@@ -143,7 +146,7 @@ def test_a_small_harm_of_its_own_fences_in_an_outage_no_more_than_in_peace(
     facts: Facts, fences: bool
 ) -> None:
     """Tokens ×1.65 alone would be told and not fenced; the outage lends them no weight."""
-    small = msgspec.structs.replace(evident(single(latency_ms=5.0, cost_usd=1.65)), facts=facts)
+    small = msgspec.structs.replace(single(latency_ms=5.0, cost_usd=1.65), facts=facts)
     own = own_part([OUTAGE], small, PARAMS, HARM)
     assert own.tier is Tier.QUARANTINE
     assert own.can_fence is fences

@@ -40,7 +40,8 @@ class Troubled:
     """A fleet, a step a second, that an outage and a sickness will befall together."""
 
     def __init__(self, agents: int, dimension: str, sickness: str, seed: int) -> None:
-        rng = self._rng = np.random.default_rng(seed)
+        which = DIMENSIONS.index(dimension), list(SICKNESSES).index(sickness)
+        rng = self._rng = np.random.default_rng([seed, *which])
         self._names, params = Names(), DetectionParams()
         self._learner = BaselineLearner(params, self._names)
         self._sentinel = Sentinel(self._learner, params, self._names)
@@ -127,13 +128,13 @@ class Outcome:
     accused: int = 0
     """Of these, with a finding of their own that fences."""
     suspected: int = 0
-    """Of these, with any finding of their own."""
+    """Of these, with any finding of their own after the fleet's, which absorbs earlier ones."""
     outsiders_accused: int = 0
     """Agents without the outage, with a finding that fences."""
     sick: int = 0
-    found: int = 0
-    """Of these, with a finding of their own that fences and names their sickness."""
     delays: list[int] = field(default_factory=list)
+    """Steps until these had a finding of their own that fences and names their sickness; those
+    who never had are left out."""
     runs: int = 0
     right: int = 0
     """Runs with exactly one fleet finding, of the right group."""
@@ -154,7 +155,8 @@ class Outcome:
                 own, agent = fleet.watch.judge(finding), fleet.place(finding.agent_id)
                 if own is None:
                     continue
-                suspected.add(agent)
+                if shared:
+                    suspected.add(agent)
                 if own.tier is not Tier.QUARANTINE or not own.can_fence:
                     continue
                 fenced.add(agent)
@@ -166,15 +168,13 @@ class Outcome:
         self.suspected += sum(bool(bystander[agent]) for agent in suspected)
         self.outsiders_accused += sum(not fleet.shares[agent] for agent in fenced)
         self.sick += int(fleet.sick.sum())
-        delays = [passed for agent, passed in found.items() if fleet.sick[agent]]
-        self.found += len(delays)
-        self.delays += delays
+        self.delays += [passed for agent, passed in found.items() if fleet.sick[agent]]
         self.runs += 1
         subjects = [(one.kind, one.dimension, one.name) for one in shared]
         self.right += subjects == [("outage", dimension, "bad")]
 
-    def figures(self, name: str) -> Iterator[Figure]:
-        """Yield what it comes to, with 95 % intervals (Wilson)."""
+    def shared_figures(self, name: str) -> Iterator[Figure]:
+        """Yield what is said of those who have the outage alone, and of the outage itself."""
         low, high = share_interval(self.accused, self.bystanders)
         yield at_most(
             f"{name}/bystanders_accused",
@@ -182,17 +182,7 @@ class Outcome:
             ACCUSED_MAX,
             "share",
             note=f"{self.accused} of {self.bystanders}, 95 % {low:.5f} to {high:.5f}; "
-            f"suspected {self.suspected}; without the outage {self.outsiders_accused} accused",
-        )
-        low, high = share_interval(self.found, self.sick)
-        median = float(np.median(self.delays)) if self.delays else float("nan")
-        yield at_least(
-            f"{name}/sick_found",
-            self.found / self.sick,
-            FOUND_MIN,
-            f"share within {WATCHED} steps",
-            note=f"{self.found} of {self.sick}, 95 % {low:.4f} to {high:.4f}; "
-            f"median delay {median:g} steps",
+            f"{self.suspected} suspected; without the outage {self.outsiders_accused} accused",
         )
         low, high = share_interval(self.right, self.runs)
         yield at_least(
@@ -203,11 +193,26 @@ class Outcome:
             note=f"{self.right} of {self.runs}, 95 % {low:.3f} to {high:.3f}",
         )
 
+    def found_figure(self, name: str) -> Figure:
+        """Return what is said of the sick."""
+        hits = len(self.delays)
+        low, high = share_interval(hits, self.sick)
+        median = f"median {np.median(self.delays):g} steps" if hits else "none"
+        return at_least(
+            f"{name}/sick_found",
+            hits / self.sick,
+            FOUND_MIN,
+            f"share within {WATCHED} steps",
+            note=f"{hits} of {self.sick}, 95 % {low:.4f} to {high:.4f}; {median}",
+        )
+
 
 def outage_figures(dimension: str, seeds: Sequence[int], agents: int = AGENTS) -> Iterable[Figure]:
-    """Measure the outages of one dimension, with each sickness."""
+    """Measure the outages of one dimension, with each sickness; intervals are Wilson's."""
+    every = Outcome()
     for sickness in SICKNESSES:
-        outcome = Outcome()
+        every.sick, every.delays = 0, []
         for seed in seeds:
-            outcome.add(agents, dimension, sickness, seed)
-        yield from outcome.figures(f"fleet/{dimension}/{sickness}")
+            every.add(agents, dimension, sickness, seed)
+        yield every.found_figure(f"fleet/{dimension}/{sickness}")
+    yield from every.shared_figures(f"fleet/{dimension}")

@@ -127,8 +127,8 @@ def shared(cases: Sequence[Case]) -> Typical:
 def explained(cases: Sequence[Case], single: Finding, params: FleetParams) -> bool:
     """Return whether an agent's finding is but a part of these open findings that bear on it.
 
-    Never where a hard limit or a repetition spoke; and not where the agent suffers more than the
-    typical member, or in metrics that the others don't.
+    Never where a hard limit or a repetition spoke; and not where the agent certainly suffers more
+    than the typical member, or in metrics that the others don't.
     """
     if not cases or single.source in (Source.HARD_LIMIT, Source.REPETITION):
         return False
@@ -141,9 +141,22 @@ def explained(cases: Sequence[Case], single: Finding, params: FleetParams) -> bo
     touched = bool((change.affected & typical.affected).any())
     if not told and all(case.is_past_release(single, params) for case in cases):
         # long after it, only what is no larger than what the others show
-        more = (change.size - typical.size)[SIZED] > math.log(params.beyond_ratio)
-        touched &= not bool((more & change.affected[SIZED]).any())
-    return (touched or told) and not beyond(change, typical, params)
+        larger = (change.size - typical.size)[SIZED] > math.log(params.beyond_ratio)
+        touched &= not bool((larger & change.affected[SIZED]).any())
+    more = beyond(change, typical, params)
+    if single.source is Source.EVIDENCE and _nats(single, more) < params.certain_nats:
+        more = []  # healthy agents have so much by chance; if it is sickness, it grows
+    return (touched or told) and not more
+
+
+def _nats(single: Finding, parts: Sequence[str]) -> float:
+    """Return the evidence of these parts' affected metrics."""
+    affected = (e for e in single.effects if e.affected and _part(e.metric) in parts)
+    return sum(effect.evidence for effect in affected)
+
+
+def _part(metric: str) -> str:
+    return PARTS[PART_OF[Metric[metric.upper()]]]
 
 
 def own_part(
@@ -164,7 +177,7 @@ def own_part(
         of_fleet.add(PARTS[ERRORS])  # whoever waits too long fails, as `beyond` has it
     effects = tuple(
         msgspec.structs.replace(effect, affected=False)
-        if PARTS[PART_OF[Metric[effect.metric.upper()]]] in of_fleet.difference(more)
+        if _part(effect.metric) in of_fleet.difference(more)
         else effect
         for effect in single.effects
     )
