@@ -19,7 +19,7 @@ from immune.casework import Casework
 from immune.clock import Clock
 from immune.detection import BaselineLearner, Observation
 from immune.detection.findings import Finding, Subsided
-from immune.detection.onset import effects_since
+from immune.detection.onset import Scored, effects_of
 from immune.diagnosis.causes import Diagnosis
 from immune.diagnosis.diagnostician import Diagnostician
 from immune.errors import IllegalEvent, NotFound, Transient
@@ -168,12 +168,11 @@ class Admission:
         if since is None or finding.onset_at > since:
             return finding
         row = self._learner.stream(finding.agent_id, finding.kind)
-        _, values = self._learner.history(finding.agent_id, finding.kind, since)
+        at, values = self._learner.history(finding.agent_id, finding.kind, since)
         if row is None or not len(values):
             return finding
-        effects = effects_since(
-            values, self._learner.normal(row), self._settings.detection.episodes
-        )
+        scored = Scored.of(at, values, self._learner.normal(row))
+        effects = effects_of(scored, self._settings.detection.episodes)
         if not any(effect.affected for effect in effects):
             return finding
         return msgspec.structs.replace(finding, effects=effects, onset_at=since)
