@@ -69,10 +69,11 @@ class Excused:
         self._looked_at[agents] = tick.now
         found = []
         for agent in agents.tolist():
+            at = float(tick.facts.last_at[agent])
             for kind in range(len(KINDS)):
-                single, recent = self._kept.get((agent, kind)), tick.scan(agent, kind)
+                single = self._kept.get((agent, kind))
+                recent = tick.scan(agent, kind) if single is not None else None
                 if single is not None and recent is not None:
-                    at = float(tick.facts.last_at[agent])
                     found.append((agent, _as_of(single, recent, at)))
         return found
 

@@ -48,6 +48,7 @@ class FleetWatch:
         """Silent agents, and when that was noticed."""
         self._excused = Excused()
         self._grown_up: list[Finding] = []
+        """Those that are the agents' own by now, and not told yet."""
         self._groups: list[Group] = []
         self._grouped_at = -np.inf
 
@@ -144,8 +145,8 @@ class FleetWatch:
     def explains(self, single: Finding) -> bool:
         """Return whether an agent's finding is but a part of the open fleet findings, together.
 
-        Never where a hard limit or a repetition spoke; and not where the agent suffers more than
-        the typical member, or in metrics that the others don't.
+        Never where a hard limit or a repetition spoke; and not where the agent certainly suffers
+        more than the typical member, or in metrics that the others don't.
         """
         return explained(self._bearing_on(single), single, self._params)
 
@@ -167,6 +168,8 @@ class FleetWatch:
         self._trend.forget(agent)
         self._silent.pop(agent, None)
         self._excused.drop(agent)
+        gone = self._names.agents.text(agent)
+        self._grown_up = [single for single in self._grown_up if single.agent_id != gone]
         self._grouped_at = -np.inf
         for case in self._open.values():
             case.members.discard(agent)
