@@ -19,7 +19,7 @@ from immune.casework import Casework
 from immune.clock import Clock
 from immune.detection import BaselineLearner, Observation
 from immune.detection.findings import Finding, Subsided
-from immune.detection.onset import effects_since
+from immune.detection.onset import Scored, effects_of
 from immune.diagnosis.causes import Diagnosis
 from immune.diagnosis.diagnostician import Diagnostician
 from immune.errors import IllegalEvent, NotFound, Transient
@@ -91,7 +91,7 @@ class Admission:
     async def take(self, observation: Observation) -> None:
         """Bring what was observed to its cases, after a look at what the fleet shares."""
         self._news.extend(_in_order(observation))
-        await self._fleetwork.watch(self._clock.time(), observation.silences)
+        self._news.extend(await self._fleetwork.watch(self._clock.time(), observation.silences))
         async with self._bringing:
             while self._news:
                 await self._bring_together(self._next())
@@ -128,8 +128,8 @@ class Admission:
             return
         if self._casework.open_of(news.agent_id) is None:
             news = self._fresh(news, self._casework.ended_at(news.agent_id))
-        if not self._fleetwork.explains(news):
-            own = self._fleetwork.own_part(news)
+        own = self._fleetwork.judge(news)
+        if own is not None:
             self._probations.noticed(own)
             await self._found(own)
 
@@ -168,12 +168,11 @@ class Admission:
         if since is None or finding.onset_at > since:
             return finding
         row = self._learner.stream(finding.agent_id, finding.kind)
-        _, values = self._learner.history(finding.agent_id, finding.kind, since)
+        at, values = self._learner.history(finding.agent_id, finding.kind, since)
         if row is None or not len(values):
             return finding
-        effects = effects_since(
-            values, self._learner.normal(row), self._settings.detection.episodes
-        )
+        scored = Scored.of(at, values, self._learner.normal(row))
+        effects = effects_of(scored, self._settings.detection.episodes)
         if not any(effect.affected for effect in effects):
             return finding
         return msgspec.structs.replace(finding, effects=effects, onset_at=since)

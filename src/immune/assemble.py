@@ -68,7 +68,9 @@ def assemble(
     sentinel = Sentinel(learner, settings.detection, names)
     quarantine = QuarantineController(settings.brake)
     casework = Casework(workflow, quarantine, clock, supervisor)
-    watch = FleetWatch(settings.detection.rules.fleet, names)
+    watch = FleetWatch(
+        settings.detection.rules.fleet, names, settings.detection.episodes.fence_from_severity
+    )
     fleetwork = Fleetwork(
         casework=casework,
         workflow=workflow,

@@ -72,8 +72,11 @@ class Fleetwork:
             self._open[incident.fleet.subject] = (incident.id, incident.fleet)
             self._watch.reopen(incident.fleet)
 
-    async def watch(self, now: float, silences: Sequence[Hit]) -> None:
-        """Look for a change that many agents share, and for the end of one."""
+    async def watch(self, now: float, silences: Sequence[Hit]) -> list[Finding]:
+        """Look for a change that many agents share, and for the end of one.
+
+        Returns the findings that were excused by one and are an agent's own by now.
+        """
         for found in self._watch.watch(
             now, self._sentinel.fleet_levels(), self._sentinel.scan, self._learner.facts, silences
         ):
@@ -92,6 +95,12 @@ class Fleetwork:
             self._look_anew_at = now + LOOK_ANEW_S
         for over in self._watch.subsided(now):
             await self._over(over, now)
+        return self._watch.grown_up()
+
+    def judge(self, finding: Finding) -> Finding | None:
+        """What of an agent's finding is its own, where open fleet incidents don't explain it all;
+        what they excuse for now is looked at again by `watch`."""
+        return self._watch.judge(finding)
 
     def explains(self, finding: Finding) -> bool:
         """Whether an open fleet incident explains an agent's finding."""
@@ -129,7 +138,7 @@ class Fleetwork:
         self._open[found.subject] = (incident.id, found)
         for agent_id in found.members:
             case = self._casework.open_of(agent_id)
-            if case and case.finding and self._watch.explains(case.finding):
+            if case and case.finding and self._watch.judge(case.finding) is None:
                 await self._absorb(case, incident, found.at)
 
     async def _absorb(self, case: Incident, into: Incident, at: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from immune.columns import Float32
 from immune.detection.findings import MetricEffect
-from immune.detection.onset import Normal, effects_since, find_onset
+from immune.detection.onset import Normal, Scored, effects_of, find_onset
 from immune.detection.params import EpisodeParams
 from immune.detection.severity import at_least, severity, tempered
 from immune.vitals import Metric
@@ -38,13 +38,18 @@ def affected(effects: tuple[MetricEffect, ...]) -> set[str]:
     return {effect.metric for effect in effects if effect.affected}
 
 
+def effects(values: Float32, normal: Normal) -> tuple[MetricEffect, ...]:
+    """What happened over all of these samples."""
+    return effects_of(Scored.of(np.arange(float(len(values))), values, normal), PARAMS)
+
+
 @pytest.mark.parametrize(("after", "seed"), [(8, 1), (12, 2), (25, 3), (45, 4)])
 def test_a_known_shift_is_dated(after: int, seed: int) -> None:
     """The scan finds the first sick sample, give or take two."""
     normal, watch = learned(seed)
     watch.work.factors[:, Metric.LATENCY_MS] = 4.0
     values = window(watch, 60 - after, after)
-    onset = find_onset(np.arange(60.0), values, normal)
+    onset = find_onset(Scored.of(np.arange(60.0), values, normal))
     assert abs(onset.index - (60 - after)) <= 2
     assert onset.at == onset.index
 
@@ -53,7 +58,7 @@ def test_without_a_change_the_onset_is_now() -> None:
     """A single quiet sample dates nothing back."""
     normal, _ = learned()
     quiet = np.array([[700, 1000, 200, 0.001, 2, 0, 0, 1.0]], np.float32)
-    assert find_onset(np.array([5.0]), quiet, normal).at == 5.0
+    assert find_onset(Scored.of(np.array([5.0]), quiet, normal)).at == 5.0
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -61,13 +66,13 @@ def test_only_the_sick_metric_is_affected(seed: int) -> None:
     """Retries do not drag latency in, nor latency the retries, nor input the output tokens."""
     normal, watch = learned(seed)
     watch.work.retry_rate[:] = 0.75
-    assert affected(effects_since(window(watch, 0, 15), normal, PARAMS)) == {"retries"}
+    assert affected(effects(window(watch, 0, 15), normal)) == {"retries"}
     watch.work.retry_rate[:] = 0.05
     watch.work.factors[:, Metric.LATENCY_MS] = 4.0
-    assert affected(effects_since(window(watch, 0, 10), normal, PARAMS)) == {"latency_ms"}
+    assert affected(effects(window(watch, 0, 10), normal)) == {"latency_ms"}
     watch.work.factors[:, Metric.LATENCY_MS] = 1.0
     watch.work.factors[:, Metric.INPUT_TOKENS] = 6.0
-    found = affected(effects_since(window(watch, 0, 10), normal, PARAMS))
+    found = affected(effects(window(watch, 0, 10), normal))
     assert found == {"input_tokens", "cost_usd"}
 
 
@@ -77,8 +82,7 @@ def test_effects_are_in_the_metrics_own_terms() -> None:
     watch.work.factors[:, [Metric.LATENCY_MS, Metric.TOOL_CALLS]] = 4.0
     watch.work.factors[:, Metric.INTERVAL_S] = 5.0
     watch.work.retry_rate[:] = 0.7
-    effects = effects_since(window(watch, 0, 60), normal, PARAMS)
-    by = {effect.metric: effect for effect in effects}
+    by = {effect.metric: effect for effect in effects(window(watch, 0, 60), normal)}
     assert by["latency_ms"].ratio == pytest.approx(4, rel=0.25)
     assert by["tool_calls"].ratio == pytest.approx(4, rel=0.15)
     assert by["tool_calls"].normal == pytest.approx(watch.work.typical[3, 0], rel=0.1)
@@ -95,7 +99,7 @@ def test_a_metric_never_reported_has_no_effect() -> None:
     normal, watch = learned()
     values = window(watch, 0, 10)
     values[:, Metric.COST_USD] = np.nan
-    assert "cost_usd" not in {e.metric for e in effects_since(values, normal, PARAMS)}
+    assert "cost_usd" not in {e.metric for e in effects(values, normal)}
 
 
 def effect(metric: str, ratio: float = 1.0, increase: float = 0.0) -> MetricEffect:
@@ -165,8 +169,7 @@ def test_a_value_as_good_as_zero_is_told_in_plain_numbers() -> None:
     normal, watch = learned()
     values = window(watch, 0, 20)
     values[:, Metric.TOOL_CALLS] = 0
-    effects = effects_since(values, normal, PARAMS)
-    assert {type(effect.ratio) for effect in effects} == {float}
+    assert {type(effect.ratio) for effect in effects(values, normal)} == {float}
 
 
 def test_few_samples_are_not_believed_to_the_last() -> None:
@@ -176,7 +179,7 @@ def test_few_samples_are_not_believed_to_the_last() -> None:
     values = window(watch, 0, 40)
     log_of = {}
     for steps in (2, 40):
-        told = effects_since(values[:steps], normal, PARAMS)[Metric.LATENCY_MS].ratio
+        told = effects(values[:steps], normal)[Metric.LATENCY_MS].ratio
         plain = np.log1p(values[:steps, Metric.LATENCY_MS]).mean() - normal.centre[0]
         log_of[steps] = np.log(told) / plain
     assert 0.5 < log_of[2] < log_of[40] < 1.0

@@ -13,9 +13,10 @@ from immune.detection.change import PARTS, Typical
 from immune.detection.findings import Facts, Finding, MetricEffect, Source, Tier
 from immune.detection.fleet_case import Case, FleetFinding, FleetKind, explained, own_part
 from immune.detection.rule_params import FleetParams
+from immune.detection.severity import severity
 from immune.vitals import Kind
 
-PARAMS = FleetParams()
+PARAMS, HARM = FleetParams(), 1.25
 NORMAL = {"latency_ms": 800.0, "output_tokens": 300.0, "cost_usd": 0.01, "interval_s": 1.0}
 
 
@@ -45,6 +46,7 @@ def single(onset_at: float = 105.0, told: bool = False, **times: float) -> Findi
             ratio=times.get(metric, 1.0),
             normal=normal,
             now=normal * times.get(metric, 1.0),
+            evidence=30.0 if metric in times else 0.0,
             affected=metric in times,
         )
         for metric, normal in NORMAL.items()
@@ -58,7 +60,7 @@ def single(onset_at: float = 105.0, told: bool = False, **times: float) -> Findi
         onset_at=onset_at,
         evidence=20.0,
         threshold=18.0,
-        severity=5.0,
+        severity=severity(effects),
         effects=effects,
         facts=Facts(prompt_hash_changed=told),
     )
@@ -84,16 +86,24 @@ def test_what_is_worse_than_both_is_the_agents_own() -> None:
     assert not explained([OUTAGE, RELEASE], single(latency_ms=5.0, output_tokens=8.0), PARAMS)
 
 
+@pytest.mark.parametrize(("nats", "excused"), [(6.0, True), (9.0, False)])
+def test_what_chance_does_beside_an_outage_opens_no_case(nats: float, excused: bool) -> None:
+    """In many agents some metric is high for a few steps; a sickness grows."""
+    both = single(latency_ms=5.0, output_tokens=2.0)
+    effects = tuple(msgspec.structs.replace(effect, evidence=nats) for effect in both.effects)
+    assert explained([OUTAGE], msgspec.structs.replace(both, effects=effects), PARAMS) is excused
+
+
 def test_nothing_open_explains_nothing() -> None:
     """No fleet finding bears on the agent: its finding stands."""
     alone = single(latency_ms=5.0)
     assert not explained([], alone, PARAMS)
-    assert own_part([], alone, PARAMS) is alone
+    assert own_part([], alone, PARAMS, HARM) is alone
 
 
 def test_of_a_sick_agent_in_an_outage_only_its_own_sickness_is_left() -> None:
     """The provider is slow, the agent is dear: it is judged by its cost."""
-    assert affected(own_part([OUTAGE], single(latency_ms=5.0, cost_usd=6.0), PARAMS)) == {
+    assert affected(own_part([OUTAGE], single(latency_ms=5.0, cost_usd=6.0), PARAMS, HARM)) == {
         "cost_usd"
     }
 
@@ -101,12 +111,12 @@ def test_of_a_sick_agent_in_an_outage_only_its_own_sickness_is_left() -> None:
 def test_slower_than_the_outage_is_slow_by_itself() -> None:
     """Far worse than the typical member: its latency stays its own."""
     slow = single(latency_ms=20.0, cost_usd=6.0)
-    assert affected(own_part([OUTAGE], slow, PARAMS)) == {"latency_ms", "cost_usd"}
+    assert affected(own_part([OUTAGE], slow, PARAMS, HARM)) == {"latency_ms", "cost_usd"}
 
 
 def test_what_is_all_explained_keeps_its_effects_and_fences_nobody() -> None:
     """A finding without any affected metric would say nothing to anybody."""
-    left = own_part([OUTAGE], single(latency_ms=5.0), PARAMS)
+    left = own_part([OUTAGE], single(latency_ms=5.0), PARAMS, HARM)
     assert affected(left) == {"latency_ms"}
     assert left.tier is Tier.SUSPICION
 
@@ -117,14 +127,37 @@ def test_what_is_left_must_reach_the_tier_by_itself(nats: float, tier: Tier) -> 
     dear = single(latency_ms=5.0, cost_usd=6.0)
     effects = tuple(msgspec.structs.replace(effect, evidence=nats) for effect in dear.effects)
     dear = msgspec.structs.replace(dear, effects=effects, threshold=18.3)
-    assert own_part([OUTAGE], dear, PARAMS).tier is tier
+    assert own_part([OUTAGE], dear, PARAMS, HARM).tier is tier
+
+
+def test_what_is_left_is_as_severe_as_its_own_harm() -> None:
+    """The outage's slowness is no reason to ask a person about the agent."""
+    both = single(latency_ms=5.0, cost_usd=6.0)
+    own = own_part([OUTAGE], both, PARAMS, HARM)
+    assert own.severity == severity(own.effects) < both.severity
+    tempered = msgspec.structs.replace(both, severity=1.0)
+    assert own_part([OUTAGE], tempered, PARAMS, HARM).severity == 1.0
+
+
+@pytest.mark.parametrize(
+    ("facts", "fences"), [(Facts(), False), (Facts(new_tools=("shell",)), True)], ids=["", "tool"]
+)
+def test_a_small_harm_of_its_own_fences_in_an_outage_no_more_than_in_peace(
+    facts: Facts, fences: bool
+) -> None:
+    """Tokens ×1.65 alone would be told and not fenced; the outage lends them no weight."""
+    small = msgspec.structs.replace(single(latency_ms=5.0, cost_usd=1.65), facts=facts)
+    own = own_part([OUTAGE], small, PARAMS, HARM)
+    assert own.tier is Tier.QUARANTINE
+    assert own.can_fence is fences
+    assert ("harm beside the fleet's is small" in own.why_not) is not fences
 
 
 def test_a_loop_inside_an_outage_is_judged_by_its_calls_alone() -> None:
     """The rule spoke, so nothing of the outage need be left."""
     loop = msgspec.structs.replace(single(latency_ms=5.0), source=Source.REPETITION)
     assert not explained([OUTAGE], loop, PARAMS)
-    assert affected(own_part([OUTAGE], loop, PARAMS)) == set()
+    assert affected(own_part([OUTAGE], loop, PARAMS, HARM)) == set()
 
 
 @pytest.mark.parametrize(

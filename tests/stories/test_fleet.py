@@ -42,6 +42,19 @@ async def test_a_sick_agent_inside_an_outage_is_still_found() -> None:
         assert others == set()
 
 
+async def test_an_agent_whose_retries_begin_with_an_outage_is_still_found() -> None:
+    """At first it shows little but the outage, and says so once; then its own part has grown up."""
+    async with Stage(agents=30, seed=5) as stage:
+        await stage.warm_up()
+        sick = stage.agents[0]
+        stage.infect(sick, "provider_outage")
+        stage.infect(sick, "high_retry_rate")
+        assert await stage.play(60, lambda: "confirmed" in stage.happened(sick))
+        assert [case.subject.kind for case in stage.fleet_cases()] == ["outage"]
+        others = {case.subject.name for _, case in stage.lines if case.confirmed} - {sick}
+        assert others == set()
+
+
 async def test_a_release_is_one_incident_and_none_after_its_acceptance() -> None:
     """A new prompt on a whole type: one case; accepted, it is the new normal."""
     async with Stage(agents=30, seed=5) as stage:

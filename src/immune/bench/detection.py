@@ -6,7 +6,7 @@ the beginning of their name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from immune.bench.delays import CHANGES, delay_figures
 from immune.bench.figures import Figure, Report
 from immune.bench.lasting import acceptance_figures, cycle_figures, drift_figures
 from immune.bench.options import Options
+from immune.bench.outages import AGENTS, DIMENSIONS, SEEDS, outage_figures
 from immune.bench.real_agents import real_agent_figures
 from immune.bench.rivals.contest import FIELDS, contest
 from immune.bench.watch import FLEET
@@ -57,6 +58,9 @@ def _parts(options: Options) -> Iterator[tuple[str, Part]]:
     yield "lasting/drift", partial(_sized, drift_figures, 1 if quick else 8, seed)
     yield "lasting/daily_cycle", partial(_sized, cycle_figures, 1 if quick else 48, seed)
     yield "lasting/accepted_change", partial(_sized, acceptance_figures, 1 if quick else 8, seed)
+    seeds, agents = (range(2), 200) if quick else (range(SEEDS), AGENTS)
+    for dimension in DIMENSIONS:
+        yield f"fleet/{dimension}", partial(_outages, dimension, [seed + i for i in seeds], agents)
     for name in FIELDS:
         agents, well = (4, 1200) if quick else (FLEET, 5 * STEPS_PER_HOUR)
         yield f"rivals/{name}", partial(_contest, name, agents, well, seed)
@@ -79,6 +83,10 @@ def _listed(
 
 def _sized(measure: Callable[[int, int], Iterable[Figure]], size: int, seed: int) -> list[Figure]:
     return list(measure(size, seed))
+
+
+def _outages(dimension: str, seeds: Sequence[int], agents: int) -> list[Figure]:
+    return list(outage_figures(dimension, seeds, agents))
 
 
 def _contest(name: str, agents: int, well: int, seed: int) -> list[Figure]:

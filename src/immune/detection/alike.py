@@ -116,10 +116,10 @@ def _if_enough(
     if len(sharing) < params.agents_min or by_itself < max(params.changed_min, len(sharing) / 2):
         return None
     members = tuple(sharing.values())
-    # a failure that only some show is no part of what they share
+    # a failure that only some show is no part of what they share: the typical one shows it not
     for part in RARE:
         showing = sum(bool(c.affected[part]) for c in members)
-        if typical.affected[part] and 4 * showing < len(members):
+        if typical.affected[part] and 2 * showing < len(members):
             return None
     if float(np.median([c.steps for c in members])) < params.steps_min:
         return None

@@ -17,16 +17,19 @@ from immune.columns import Bool, Int32, Names
 from immune.detection.agent_set import AgentSet
 from immune.detection.alike import Group, best_group, sample
 from immune.detection.change import Recent, Typical, shares, typical_of
+from immune.detection.excused import Excused
 from immune.detection.facts import FactBook
-from immune.detection.findings import Finding
+from immune.detection.findings import Finding, Tier
 from immune.detection.fleet_case import Case, FleetFinding, Subject, explained, own_part
 from immune.detection.fleet_tick import Levels, Scan, Shared, Tick, Trend, groups_of, tick_of
 from immune.detection.grouping import Indices
 from immune.detection.hits import Hit
 from immune.detection.outage import Outage, find_outage, showing
+from immune.detection.params import EpisodeParams
 from immune.detection.rule_params import FleetParams
 from immune.words import percent
 
+_HARM = EpisodeParams().fence_from_severity
 _GROUPS_S = 5.0
 """Seconds after which the groups are made anew; who belongs to which seldom changes."""
 
@@ -34,13 +37,18 @@ _GROUPS_S = 5.0
 class FleetWatch:
     """The open fleet findings, and what is known to find new ones."""
 
-    def __init__(self, params: FleetParams, names: Names) -> None:
+    def __init__(self, params: FleetParams, names: Names, least_harm: float = _HARM) -> None:
+        """`least_harm` is `EpisodeParams.fence_from_severity`."""
         self._params = params
         self._names = names
+        self._least_harm = least_harm
         self._open: dict[Subject, Case] = {}
         self._trend = Trend()
         self._silent: dict[int, float] = {}
         """Silent agents, and when that was noticed."""
+        self._excused = Excused()
+        self._grown_up: list[Finding] = []
+        """Those that are the agents' own by now, and not told yet."""
         self._groups: list[Group] = []
         self._grouped_at = -np.inf
 
@@ -65,7 +73,40 @@ class FleetWatch:
         for case in self._open.values():
             self._carry_on(tick, case)
         releases, gaps = self._releases(tick), self._gaps(tick)
-        return [*releases, *gaps, *self._outages(tick)]
+        found = [*releases, *gaps, *self._outages(tick)]
+        self._look_again(tick)
+        return found
+
+    def judge(self, single: Finding) -> Finding | None:
+        """Return what of an agent's finding is its own; None where open fleet findings explain it.
+
+        A quarantine that is less for that reason is kept, and told by `grown_up` if what is the
+        agent's own makes one later.
+        """
+        agent, own = self._names.agents.code(single.agent_id), self._own_of(single)
+        if own is None or own.tier is not single.tier:
+            self._excused.keep(agent, single)
+        else:
+            self._excused.drop(agent)
+        return own
+
+    def grown_up(self) -> list[Finding]:
+        """Return the findings that were excused and are an agent's own quarantine by now, once."""
+        told, self._grown_up = self._grown_up, []
+        return told
+
+    def _look_again(self, tick: Tick) -> None:
+        if not self._open:
+            self._excused.clear()
+            return
+        for agent, single in self._excused.grown_up(tick.less(self._shared(len(tick.known)))):
+            own = self._own_of(single)
+            if own is not None and own.tier is Tier.QUARANTINE:
+                self._excused.drop(agent)
+                self._grown_up.append(single)
+
+    def _own_of(self, single: Finding) -> Finding | None:
+        return None if self.explains(single) else self.own_part(single)
 
     def subsided(self, now: float) -> list[FleetFinding]:
         """Return the open findings whose members have been back to normal long enough, once."""
@@ -104,14 +145,14 @@ class FleetWatch:
     def explains(self, single: Finding) -> bool:
         """Return whether an agent's finding is but a part of the open fleet findings, together.
 
-        Never where a hard limit or a repetition spoke; and not where the agent suffers more than
-        the typical member, or in metrics that the others don't.
+        Never where a hard limit or a repetition spoke; and not where the agent certainly suffers
+        more than the typical member, or in metrics that the others don't.
         """
         return explained(self._bearing_on(single), single, self._params)
 
     def own_part(self, single: Finding) -> Finding:
         """Return an agent's finding without the effects that open fleet findings explain."""
-        return own_part(self._bearing_on(single), single, self._params)
+        return own_part(self._bearing_on(single), single, self._params, self._least_harm)
 
     def _bearing_on(self, single: Finding) -> list[Case]:
         agent = self._names.agents.code(single.agent_id)
@@ -126,6 +167,9 @@ class FleetWatch:
         """Drop all state of an agent."""
         self._trend.forget(agent)
         self._silent.pop(agent, None)
+        self._excused.drop(agent)
+        gone = self._names.agents.text(agent)
+        self._grown_up = [single for single in self._grown_up if single.agent_id != gone]
         self._grouped_at = -np.inf
         for case in self._open.values():
             case.members.discard(agent)

@@ -29,6 +29,7 @@ from immune.detection.change import (
 )
 from immune.detection.findings import Finding, Source, Tier
 from immune.detection.rule_params import FleetParams
+from immune.detection.severity import at_least, severity
 from immune.vitals import Metric
 
 FleetKind = Literal["outage", "release", "telemetry_gap"]
@@ -126,8 +127,8 @@ def shared(cases: Sequence[Case]) -> Typical:
 def explained(cases: Sequence[Case], single: Finding, params: FleetParams) -> bool:
     """Return whether an agent's finding is but a part of these open findings that bear on it.
 
-    Never where a hard limit or a repetition spoke; and not where the agent suffers more than the
-    typical member, or in metrics that the others don't.
+    Never where a hard limit or a repetition spoke; and not where the agent certainly suffers more
+    than the typical member, or in metrics that the others don't.
     """
     if not cases or single.source in (Source.HARD_LIMIT, Source.REPETITION):
         return False
@@ -140,16 +141,32 @@ def explained(cases: Sequence[Case], single: Finding, params: FleetParams) -> bo
     touched = bool((change.affected & typical.affected).any())
     if not told and all(case.is_past_release(single, params) for case in cases):
         # long after it, only what is no larger than what the others show
-        more = (change.size - typical.size)[SIZED] > math.log(params.beyond_ratio)
-        touched &= not bool((more & change.affected[SIZED]).any())
-    return (touched or told) and not beyond(change, typical, params)
+        larger = (change.size - typical.size)[SIZED] > math.log(params.beyond_ratio)
+        touched &= not bool((larger & change.affected[SIZED]).any())
+    more = beyond(change, typical, params)
+    if single.source is Source.EVIDENCE and _nats(single, more) < params.certain_nats:
+        more = []  # healthy agents have so much by chance; if it is sickness, it grows
+    return (touched or told) and not more
 
 
-def own_part(cases: Sequence[Case], single: Finding, params: FleetParams) -> Finding:
+def _nats(single: Finding, parts: Sequence[str]) -> float:
+    """Return the evidence of these parts' affected metrics."""
+    affected = (e for e in single.effects if e.affected and _part(e.metric) in parts)
+    return sum(effect.evidence for effect in affected)
+
+
+def _part(metric: str) -> str:
+    return PARTS[PART_OF[Metric[metric.upper()]]]
+
+
+def own_part(
+    cases: Sequence[Case], single: Finding, params: FleetParams, least_harm: float
+) -> Finding:
     """Return a finding without the effects that these open findings explain.
 
-    Where what is left does not make the evidence of a quarantine by itself, it is a suspicion. With
-    all its effects, where nothing is left of them.
+    What is left is judged as if it were all: it is a suspicion where it does not make the evidence
+    of a quarantine by itself, as severe as its own harm, and fences from `least_harm` on. With all
+    its effects, where nothing is left of them.
     """
     if not cases:
         return single
@@ -160,12 +177,22 @@ def own_part(cases: Sequence[Case], single: Finding, params: FleetParams) -> Fin
         of_fleet.add(PARTS[ERRORS])  # whoever waits too long fails, as `beyond` has it
     effects = tuple(
         msgspec.structs.replace(effect, affected=False)
-        if PARTS[PART_OF[Metric[effect.metric.upper()]]] in of_fleet.difference(more)
+        if _part(effect.metric) in of_fleet.difference(more)
         else effect
         for effect in single.effects
     )
     if single.source in (Source.HARD_LIMIT, Source.REPETITION):
         return msgspec.structs.replace(single, effects=effects)
     left = [effect.evidence for effect in effects if effect.affected]
-    tier = single.tier if left and sum(left) >= single.threshold else Tier.SUSPICION
-    return msgspec.structs.replace(single, tier=tier, effects=effects if left else single.effects)
+    if not left:
+        return msgspec.structs.replace(single, tier=Tier.SUSPICION)
+    own = msgspec.structs.replace(
+        single, effects=effects, severity=min(single.severity, severity(effects))
+    )
+    if sum(left) < single.threshold:
+        return msgspec.structs.replace(own, tier=Tier.SUSPICION)
+    sure = severity(at_least(effects))
+    if own.can_fence and sure < least_harm and not own.facts.new_tools:
+        why_not = f"the harm beside the fleet's is small: severity {sure:.1f} is sure"
+        return msgspec.structs.replace(own, can_fence=False, why_not=why_not)
+    return own

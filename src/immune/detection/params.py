@@ -108,9 +108,10 @@ class StatisticParams(msgspec.Struct, frozen=True, kw_only=True):
     """Times that steps may come faster before it counts: a busy hour doubles the pace, a runaway
     multiplies it."""
     burst_steps: float = 9.5
-    """No burst of fewer than eight steps fences: the evidence may run ahead of a follower that
-    rises by 1/9.5 of the quarantine threshold a step, by no more than `burst_ahead` of its steps.
-    What evidence there was before is a head start: with everyday's 2 nats it takes seven."""
+    """The evidence may run ahead of a follower that rises by 1/9.5 of the quarantine threshold a
+    step, by no more than `burst_ahead` of its steps. So k steps raise it by (k + 1.5)/9.5 of the
+    threshold at most: from none, fewer than eight never reach it. What was there before is a head
+    start of a step for each 1/9.5, and with everyday's 2 nats it takes seven."""
     burst_ahead: float = 2.5
     """Steps; one would be a cap on every single step, and would waste what a lucky step saw."""
     peak_from: float = 5.0

@@ -180,7 +180,8 @@ class FleetParams(msgspec.Struct, frozen=True, kw_only=True):
     many at once are evidence themselves and the fleet must be seen before its first quarantine."""
     certain_nats: float = 8.0
     """Evidence that healthy agents hardly reach: whoever has had it for long changed long ago,
-    whatever a scan of the last samples says."""
+    whatever a scan of the last samples says; and a member of an open finding who shows less on what
+    the others don't share may owe it to chance."""
     changed_min: int = 3
     """Agents with that evidence before a group is looked at; the others may lag behind."""
     lagging_nats: float = 2.0

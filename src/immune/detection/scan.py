@@ -11,7 +11,7 @@ import numpy as np
 from immune.detection.baseline import BaselineLearner
 from immune.detection.change import Recent
 from immune.detection.findings import MetricEffect
-from immune.detection.onset import effects_since, find_onset
+from immune.detection.onset import Scored, effects_of, find_onset
 from immune.detection.params import EpisodeParams
 from immune.detection.thresholds import steps_per_day
 from immune.vitals import Metric
@@ -20,8 +20,8 @@ _HOURS = 24
 _KEPT = 1024
 """Looks of the fleet's watch that are kept, about 4 kB each; a tick asks for some 600 at most."""
 
-Basis = tuple[float | None, int, float, bytes]
-"""All that a look depends on: the onset where it was given, the edge of the ring, the baseline."""
+Basis = tuple[int, float, bytes]
+"""All that a look depends on: the edge of the ring, the baseline."""
 
 
 class Scan:
@@ -30,41 +30,51 @@ class Scan:
     def __init__(self, learner: BaselineLearner, params: EpisodeParams) -> None:
         self._learner = learner
         self._params = params
-        self._looks: dict[int, tuple[Basis, Recent]] = {}
+        self._looks: dict[int, tuple[tuple[float | None, Basis], Recent]] = {}
+        self._latest: tuple[int, Basis, Scored] | None = None
+        """The stream looked at last: whoever asks for its onset asks for its effects next."""
 
     def onset(self, row: int, after: float = 0.0) -> float | None:
         """Return the likeliest onset of a change later than `after`, epoch seconds; None without
         samples."""
-        at, values = self._learner.ring.last(row)
-        fresh = at > after
-        if not fresh.any():
-            return None
-        return find_onset(at[fresh], values[fresh], self._learner.normal(row)).at
+        scored = self._scored(row)
+        fresh = scored.at > after
+        return find_onset(scored.where(fresh)).at if fresh.any() else None
 
     def effects(self, row: int, since: float) -> tuple[MetricEffect, ...]:
         """Return what happened to each metric since `since`, epoch seconds."""
-        at, values = self._learner.ring.last(row)
-        return effects_since(values[at >= since], self._learner.normal(row), self._params)
+        scored = self._scored(row)
+        return effects_of(scored.where(scored.at >= since), self._params)
 
     def recent(self, row: int, onset_at: float | None = None) -> Recent | None:
         """Return the same for the fleet's watch, from a known onset or the likeliest one."""
         # asked again and again, more often than most agents step
-        basis = onset_at, *self._learner.ring.edge(row), self._learner.kernel.block[row].tobytes()
+        basis = onset_at, self._basis(row)
         known = self._looks.get(row)
         if known is not None and known[0] == basis:
             return known[1]
-        at, values = self._learner.ring.last(row)
-        normal = self._learner.normal(row)
+        scored = self._scored(row)
         if onset_at is None:
-            if not len(at):
+            if not len(scored.at):
                 return None
-            onset_at = find_onset(at, values, normal).at
-        late = values[at >= onset_at]
-        recent = Recent(onset_at, float(len(late)), effects_since(late, normal, self._params))
+            onset_at = find_onset(scored).at
+        late = scored.where(scored.at >= onset_at)
+        recent = Recent(onset_at, float(len(late.at)), effects_of(late, self._params))
         if len(self._looks) >= _KEPT:
             self._looks.clear()
         self._looks[row] = basis, recent
         return recent
+
+    def _scored(self, row: int) -> Scored:
+        basis = self._basis(row)
+        if self._latest is None or self._latest[:2] != (row, basis):
+            learner = self._learner
+            scored = Scored.of(*learner.ring.last(row), learner.normal(row))
+            self._latest = row, basis, scored
+        return self._latest[2]
+
+    def _basis(self, row: int) -> Basis:
+        return *self._learner.ring.edge(row), self._learner.kernel.block[row].tobytes()
 
     def usd_per_hour(self, row: int, effects: tuple[MetricEffect, ...]) -> float:
         """Return what a stream spends beyond its normal; 0 where the cost is not affected."""
