@@ -232,8 +232,11 @@ class TelemetryStore(Protocol):
     async def count(self) -> int:
         """Vitals written in this run, whether their raw rows are still there or not."""
 
-    async def sweep(self, now: float) -> int:
-        """Apply retention in one bounded slice; returns the raw rows removed."""
+    async def sweep(self, now: float) -> bool:
+        """Apply retention in one bounded slice; returns whether there may be more to do at once.
+
+        Appends need not wait for more than one slice.
+        """
 
 
 class Rollup(msgspec.Struct, frozen=True):

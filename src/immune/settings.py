@@ -57,9 +57,12 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long raw vitals are kept, hours."""
     raw_bytes: int = 4 * 1024**3
     """How much of the telemetry file raw vitals may take before the oldest go, bytes; what they
-    took is given back to the disk."""
+    took is given back to the disk. A sixteenth past it, intake waits until there is room."""
     rollup_days: float = 30.0
     """How long one-minute sums are kept, days."""
+    rollup_bytes: int = 16 * 1024**3
+    """How much of the telemetry file one-minute sums may take before the oldest go, bytes; 16 GB
+    hold 30 days of 2,000 agents that are never idle."""
     checkpoint_s: float = 60.0
     """Seconds between two savings of the learned baselines: what a crash may unlearn."""
 

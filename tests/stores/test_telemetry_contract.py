@@ -254,11 +254,11 @@ async def test_vitals_older_than_a_day_go(store: TelemetryStore, names: Names) -
     """The count of what was written stays, and so does what is younger."""
     await put(store, names, [vital(NOW, step_id="s-1"), vital(NOW + 1)])
     await put(store, names, [vital(NOW + DAY_S)])
-    assert await store.sweep(NOW + 3600) == 0
-    removed = 0
-    while gone := await store.sweep(NOW + DAY_S + 10):
-        removed += gone
-    assert removed == 2
+    while await store.sweep(NOW + 3600):
+        pass
+    assert len(await store.read("agent-1")) == 3
+    while await store.sweep(NOW + DAY_S + 10):
+        pass
     assert [v.at for v in await store.read("agent-1")] == [NOW + DAY_S]
     assert await store.count() == 3
 

@@ -84,9 +84,9 @@ class RationedTelemetry:
     async def count(self) -> int:
         return await self._store.count()
 
-    async def sweep(self, now: float) -> int:
+    async def sweep(self, now: float) -> bool:
         # what it removes makes room, and may be all that ever does; yet it writes first
-        return 0 if self._reserve.low else await self._store.sweep(now)
+        return not self._reserve.low and await self._store.sweep(now)
 
 
 class RationedJournal:

@@ -85,10 +85,8 @@ class MemoryTelemetry:
             rows.append(row)
         return None if len(rows) == len(columns) else np.array(rows, np.intp)
 
-    def _forget(self) -> int:
-        batch = self._batches.popleft()
-        self._step_ids.difference_update(batch.step_ids)
-        return len(batch.columns)
+    def _forget(self) -> None:
+        self._step_ids.difference_update(self._batches.popleft().step_ids)
 
     def _code(self, agent_id: str) -> int | None:
         """The agent's code; asking for it must not make one."""
@@ -177,8 +175,7 @@ class MemoryTelemetry:
     async def count(self) -> int:
         return self._written
 
-    async def sweep(self, now: float) -> int:
-        removed = 0
+    async def sweep(self, now: float) -> bool:
         while self._batches and self._batches[0].last_at < now - self._raw_s:
-            removed += self._forget()
-        return removed
+            self._forget()
+        return False
