@@ -77,9 +77,14 @@ class RationedTelemetry:
         return await self._store.read(agent_id, kind=kind, since=since, until=until, limit=limit)
 
     async def rollups(
-        self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
+        self,
+        agent_id: str,
+        *,
+        kind: Kind | None = None,
+        since: float = 0.0,
+        until: float | None = None,
     ) -> list[Rollup]:
-        return await self._store.rollups(agent_id, kind=kind, since=since)
+        return await self._store.rollups(agent_id, kind=kind, since=since, until=until)
 
     async def count(self) -> int:
         return await self._store.count()

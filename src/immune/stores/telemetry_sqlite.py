@@ -230,10 +230,17 @@ class SqliteTelemetry:
         return await _on(held.read_thread, work)
 
     async def rollups(
-        self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
+        self,
+        agent_id: str,
+        *,
+        kind: Kind | None = None,
+        since: float = 0.0,
+        until: float | None = None,
     ) -> list[Rollup]:
         held = self._held()
-        return await _on(held.read_thread, partial(held.reader.rollups, agent_id, kind, since))
+        last = math.inf if until is None else until
+        work = partial(held.reader.rollups, agent_id, kind, since, last)
+        return await _on(held.read_thread, work)
 
     async def count(self) -> int:
         held = self._held()

@@ -159,7 +159,12 @@ class MemoryTelemetry:
         return to_vitals(columns.take(np.array(rows, np.intp)), self._own)
 
     async def rollups(
-        self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
+        self,
+        agent_id: str,
+        *,
+        kind: Kind | None = None,
+        since: float = 0.0,
+        until: float | None = None,
     ) -> list[Rollup]:
         code = self._code(agent_id)
         if code is None:
@@ -170,7 +175,8 @@ class MemoryTelemetry:
             if len(rows):
                 c = batch.columns
                 parts.append(roll(c.agent[rows], c.kind[rows], c.at[rows], c.values[rows]))
-        return [rollup for rollup in merge(agent_id, parts) if rollup.minute >= since]
+        last = math.inf if until is None else until
+        return [rollup for rollup in merge(agent_id, parts) if since <= rollup.minute <= last]
 
     async def count(self) -> int:
         return self._written
