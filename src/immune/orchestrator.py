@@ -40,6 +40,9 @@ log = structlog.get_logger(__name__)
 
 SWEEP_S = 1.0
 HOUSEKEEPING_S = 60.0
+RETENTION_S = 5.0
+"""Seconds between two looks at what telemetry need not keep: a full intake brings a million vitals
+meanwhile."""
 GATHER_S = 0.05
 """Seconds that arrivals are gathered before they are scored: a batch of a few vitals costs nearly
 as much as one of a few hundred."""
@@ -103,6 +106,7 @@ class ImmuneSystemOrchestrator:
         self._grace_until = 0.0
         self._next_sweep = 0.0
         self._next_housekeeping = 0.0
+        self._next_retention = 0.0
         self._next_checkpoint = 0.0
         self._looked_at = 0.0
         self._notices: list[fx.Notify] = []
@@ -146,6 +150,7 @@ class ImmuneSystemOrchestrator:
         self._grace_until = now + self.settings.grace_s if agents else now
         self._next_checkpoint = now + PART_S
         self._next_housekeeping = now + HOUSEKEEPING_S
+        self._next_retention = now + HOUSEKEEPING_S
 
     def _take_in(self, saved: Collection[str]) -> list[AgentRow]:
         """Know those, too, who were fenced or had a case before they were saved; return them."""
@@ -174,6 +179,7 @@ class ImmuneSystemOrchestrator:
         self.supervisor.start("absorb", self._absorb_when_arrived)
         self.supervisor.start("tick", self._tick_on_time)
         self.supervisor.start("relay", self._relay_when_due)
+        self.supervisor.start("retention", self._retain_on_time)
 
     async def stop(self) -> None:
         """End the tasks, score what waits, save what was learned."""
@@ -195,8 +201,16 @@ class ImmuneSystemOrchestrator:
         await self.relay.wait()
         await self.relay.dispatch()
 
+    async def _retain_on_time(self) -> None:
+        await self.clock.sleep(RETENTION_S)
+        await self.retain()
+
     async def turn(self) -> None:
         """One full turn in virtual time: until nothing waits."""
+        now = self.clock.time()
+        if now >= self._next_retention:
+            self._next_retention = now + HOUSEKEEPING_S
+            await self.supervisor.round("retention", self.retain)
         while True:
             took = await self.supervisor.round("absorb", self._absorb_all)
             ticked = await self.supervisor.round("tick", self.tick)
@@ -257,7 +271,6 @@ class ImmuneSystemOrchestrator:
             await self.supervisor.round("savings", self.savings.save)
         if now >= self._next_housekeeping:
             self._next_housekeeping = now + HOUSEKEEPING_S
-            await self.supervisor.round("retention", self._sweep_telemetry)
             await self.departures.retire_silent()
 
     def _notice_absence(self, now: float) -> None:
@@ -268,8 +281,10 @@ class ImmuneSystemOrchestrator:
             self.sentinel.restart(now)
             self._grace_until = max(self._grace_until, now + self.settings.grace_s)
 
-    async def _sweep_telemetry(self) -> None:
-        await self.telemetry.sweep(self.clock.time())
+    async def retain(self) -> None:
+        """Keep the telemetry store in its bounds, slice by slice; whoever appends comes between."""
+        while await self.telemetry.sweep(self.clock.time()):
+            pass
 
     # --- listeners ---------------------------------------------------------------------------
 

@@ -225,15 +225,26 @@ class TelemetryStore(Protocol):
         """By `at`, ascending; with `limit` the newest ones, still ascending."""
 
     async def rollups(
-        self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
+        self,
+        agent_id: str,
+        *,
+        kind: Kind | None = None,
+        since: float = 0.0,
+        until: float | None = None,
     ) -> list[Rollup]:
-        """One-minute sums, ascending, for times whose raw rows may be gone."""
+        """One-minute sums of the minutes that began in this span, ascending, by minute and kind.
+
+        Of all vitals that came, those of just now too, and for times whose raw rows may be gone.
+        """
 
     async def count(self) -> int:
         """Vitals written in this run, whether their raw rows are still there or not."""
 
-    async def sweep(self, now: float) -> int:
-        """Apply retention in one bounded slice; returns the raw rows removed."""
+    async def sweep(self, now: float) -> bool:
+        """Apply retention in one bounded slice; returns whether there may be more to do at once.
+
+        Appends need not wait for more than one slice.
+        """
 
 
 class Rollup(msgspec.Struct, frozen=True):

@@ -78,6 +78,7 @@ RANGES: dict[str, Range] = {
         reserve_bytes=Range(1024**2, 1024**4),
         raw_bytes=Range(1024**2, 1024**5),
         rollup_days=Range(0, 3660, above=True),
+        rollup_bytes=Range(1024**2, 1024**5),
         checkpoint_s=Range(0, DAY_S, above=True),
     ),
     **_group(

@@ -56,10 +56,14 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     raw_hours: float = 24.0
     """How long raw vitals are kept, hours."""
     raw_bytes: int = 4 * 1024**3
-    """How much of the telemetry file raw vitals may take before the oldest go, bytes; what they
-    took is given back to the disk."""
+    """How much raw vitals may take in the telemetry file before the oldest go, bytes; a sixteenth
+    past it, intake waits until there is room. With what finds them the file is up to 1.6 times as
+    large, and its log up to 100 MB; what is not needed is given back to the disk."""
     rollup_days: float = 30.0
     """How long one-minute sums are kept, days."""
+    rollup_bytes: int = 16 * 1024**3
+    """How much of the telemetry file one-minute sums may take before the oldest go, bytes; 16 GB
+    hold 30 days of 2,000 agents that are never idle."""
     checkpoint_s: float = 60.0
     """Seconds between two savings of the learned baselines: what a crash may unlearn."""
 

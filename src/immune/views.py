@@ -20,6 +20,7 @@ from immune.incidents.incident import SEVERE, Incident
 from immune.incidents.states import CLOSED, State
 from immune.lockdown import Lockdown, Lockdowns
 from immune.memory import Cell
+from immune.minutes import Minute, MinutesAsked, read_minutes
 from immune.modes import Mode
 from immune.orchestrator import ImmuneSystemOrchestrator
 from immune.ports import IncidentEvent
@@ -314,6 +315,10 @@ class Views:
     ) -> list[Vital]:
         """An agent's latest vitals, ascending."""
         return await self._system.telemetry.read(agent_id, kind=kind, since=since, limit=limit)
+
+    async def minutes(self, agent_id: str, asked: MinutesAsked) -> list[Minute]:
+        """An agent's minutes, ascending."""
+        return await read_minutes(self._system.telemetry, agent_id, asked)
 
     # --- incidents ---------------------------------------------------------------------------
 

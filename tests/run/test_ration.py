@@ -22,7 +22,7 @@ class Sweeping(MemoryTelemetry):
 
     swept = 0
 
-    async def sweep(self, now: float) -> int:
+    async def sweep(self, now: float) -> bool:
         self.swept += 1
         return await super().sweep(now)
 

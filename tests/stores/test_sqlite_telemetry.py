@@ -205,7 +205,7 @@ async def test_the_oldest_go_early_when_the_file_is_full(path: Path) -> None:
             await put(store, *(vital(NOW + i, f"agent-{n}") for n in range(10)))
             await store.sweep(NOW + i)
         while await store.sweep(NOW + 100):
-            pass
+            pass  # young ones alone: none was sorted
         found = await store.read("agent-3")
         assert 10 < len(found) < 60
         assert found[-1].at == NOW + 99
@@ -217,6 +217,75 @@ async def test_the_oldest_go_early_when_the_file_is_full(path: Path) -> None:
                 " + (SELECT total(length(body)) FROM chunks)"
             ).fetchone()
         assert counted == real <= 20_000
+
+
+def raw_bytes(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as file:
+        return int(file.execute("SELECT raw_bytes FROM totals").fetchone()[0])
+
+
+async def test_who_writes_far_past_the_limit_makes_room(path: Path) -> None:
+    """Without any sweep: the file grows no further, minutes stay, and steps that went are new."""
+    limit = 40_000
+    retention = TelemetryRetention(raw_bytes_max=limit, slice_rows=20)
+    async with opened(path, retention=retention) as store:
+        largest = 0
+        for i in range(200):
+            await put(store, *(vital(NOW + i, f"agent-{n}", step_id=f"s-{i}") for n in range(10)))
+            largest = max(largest, raw_bytes(path))
+        batch = largest - limit * 17 // 16
+        assert 0 < batch < 2000
+        assert sum(r.steps for r in await store.rollups("agent-3")) == 200
+        held = len(await store.read("agent-3"))
+        assert 20 < held < 60
+        await put(store, vital(NOW, "agent-3", step_id="s-0"))
+        await put(store, vital(NOW, "agent-3", step_id="s-199"))
+        assert await store.count() == 2001
+    async with opened(path, retention=retention):
+        assert rows(path, "steps") < 10 * held + 20
+
+
+async def test_a_limit_that_was_lowered_is_reached_in_steps(path: Path) -> None:
+    """No append waits for all of it."""
+    async with opened(path) as store:
+        for i in range(50):
+            await put(store, *(vital(NOW + i, f"agent-{n}") for n in range(10)))
+        await store.sweep(NOW + 1000)
+        sizes = [raw_bytes(path)]
+        store._retention = TelemetryRetention(raw_bytes_max=10_000, slice_rows=10)
+        while sizes[-1] > 10_700:
+            await put(store, *(vital(NOW + 60, f"agent-{n}") for n in range(10)))
+            sizes.append(raw_bytes(path))
+            assert sizes[-1] < sizes[-2]
+        assert len(sizes) > 5
+
+
+async def test_slices_of_a_minute_are_one_row_of_sums(path: Path) -> None:
+    """However many there are; a vital from hours ago does not have all since then be read."""
+    retention = TelemetryRetention(unsorted_rows_max=0, slice_rows=10)
+    start = NOW - NOW % 60
+    async with opened(path, retention=retention) as store:
+        for i in range(30):
+            await put(store, *(vital(start + i, f"agent-{n}") for n in range(10)))
+            await store.sweep(start)
+        assert rows(path, "rollups") == 10
+        await put(store, vital(start - 7200, "agent-1"), vital(start + 40, "agent-1"))
+        await store.sweep(start)
+        assert rows(path, "rollups") == 11
+        found = [(r.minute - start, r.steps) for r in await store.rollups("agent-1")]
+        assert found == [(-7200, 1), (0, 31)]
+
+
+async def test_minutes_have_a_limit_of_their_own(path: Path) -> None:
+    """Past it the oldest go, younger than 30 days or not."""
+    retention = TelemetryRetention(rollup_bytes_max=200 * 15, slice_chunks=4)
+    async with opened(path, retention=retention) as store:
+        for minute in range(40):
+            await put(store, vital(NOW + 60 * minute))
+            while await store.sweep(NOW + 60 * minute + 180):
+                pass
+        found = await store.rollups("agent-1")
+        assert [r.minute for r in found] == [NOW - NOW % 60 + 60 * m for m in range(25, 40)]
 
 
 async def test_a_file_beyond_its_limit_shrinks_while_it_is_in_use(path: Path) -> None:

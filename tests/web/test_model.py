@@ -365,8 +365,8 @@ class HttpApi(Asking):
         for other, name in self.model.aliases.items():
             if name in self.model.agents:
                 assert self.get(path_of(other)) == self.get(path_of(name))
-                vitals = self.get(path_of(other, "vitals"))
-                assert vitals == self.get(path_of(name, "vitals"))
+                for what in ("vitals", "minutes"):
+                    assert self.get(path_of(other, what)) == self.get(path_of(name, what))
                 assert self.get(f"/api/incidents?agent={quote(other)}") == self.get(
                     f"/api/incidents?agent={quote(name)}"
                 )

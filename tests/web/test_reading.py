@@ -32,6 +32,35 @@ async def test_an_id_with_slashes_is_one_id(site: Site) -> None:
     assert [vital["latency_ms"] for vital in vitals] == [500.0]
 
 
+async def test_an_agent_s_minutes_are_told(site: Site) -> None:
+    """How many steps, and of each metric what was measured; the minute still open is exact."""
+    start = site.clock.time()
+    minute = start - start % 60
+    await site.agent("shop/clerk")
+    for _ in range(2):
+        site.clock.advance(60.0)
+        await site.agent("shop/clerk")
+        await site.agent("shop/clerk")
+    path = "/api/agents/shop/clerk/minutes"
+    told = (await site.client.get(path)).json()
+    latency = {"count": 2, "sum": 1000.0, "mean": 500.0, "max": 500.0}
+    assert told[-1] == {
+        "at": minute + 120,
+        "kind": "run",
+        "steps": 2,
+        "metrics": {"latency_ms": latency},
+    }
+    assert [(row["at"] - minute, row["steps"]) for row in told] == [(0, 1), (60, 2), (120, 2)]
+
+    async def times(query: str) -> list[float]:
+        return [row["at"] - minute for row in (await site.client.get(f"{path}?{query}")).json()]
+
+    assert await times(f"since={minute + 60}") == [60, 120]
+    assert await times(f"until={minute + 61}") == [0, 60]
+    assert await times("limit=1") == [120]
+    assert await times("kind=call") == []
+
+
 async def test_incidents_are_found_by_state_and_agent(site: Site) -> None:
     """``open`` stands for all open states."""
     case = await site.case("a")
@@ -56,6 +85,9 @@ async def test_incidents_are_found_by_state_and_agent(site: Site) -> None:
         ("/api/agents?limit=many", 422, "limit"),
         ("/api/agents?limit=1&limit=2", 422, "limit"),
         ("/api/agents?colour=red", 422, "colour"),
+        ("/api/agents/a/minutes?until=-1", 422, "until"),
+        ("/api/agents/a/minutes?since=noon", 422, "since"),
+        ("/api/agents/a/minutes?step=60", 422, "step"),
         ("/api/incidents?state=sleeping", 422, "state"),
         ("/api/agents/nobody", 404, None),
         ("/api/incidents/inc-99", 404, None),

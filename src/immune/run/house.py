@@ -43,8 +43,8 @@ from immune.stores.place import place_of
 from immune.stores.reserve import Reserve
 from immune.stores.runs import RunChoice
 from immune.stores.sql import SqlStore
+from immune.stores.telemetry_room import TelemetryRetention
 from immune.stores.telemetry_sqlite import SqliteTelemetry
-from immune.stores.telemetry_sweep import TelemetryRetention
 from immune.web.app import WebDashboard
 from immune.web.ports import Chaos, Intake, Journal
 
@@ -96,6 +96,7 @@ async def house(
             TelemetryRetention(
                 raw_s=3600 * settings.store.raw_hours,
                 raw_bytes_max=settings.store.raw_bytes,
+                rollup_bytes_max=settings.store.rollup_bytes,
                 rollup_s=86_400 * settings.store.rollup_days,
             ),
             clock=clock,

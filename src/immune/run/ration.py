@@ -77,16 +77,21 @@ class RationedTelemetry:
         return await self._store.read(agent_id, kind=kind, since=since, until=until, limit=limit)
 
     async def rollups(
-        self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
+        self,
+        agent_id: str,
+        *,
+        kind: Kind | None = None,
+        since: float = 0.0,
+        until: float | None = None,
     ) -> list[Rollup]:
-        return await self._store.rollups(agent_id, kind=kind, since=since)
+        return await self._store.rollups(agent_id, kind=kind, since=since, until=until)
 
     async def count(self) -> int:
         return await self._store.count()
 
-    async def sweep(self, now: float) -> int:
+    async def sweep(self, now: float) -> bool:
         # what it removes makes room, and may be all that ever does; yet it writes first
-        return 0 if self._reserve.low else await self._store.sweep(now)
+        return not self._reserve.low and await self._store.sweep(now)
 
 
 class RationedJournal:

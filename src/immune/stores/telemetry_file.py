@@ -248,7 +248,7 @@ class TelemetryReader:
         columns.agent = np.ones(len(columns), np.int32)
         return to_vitals(columns, Names(Interner([agent_id]), self._facts))
 
-    def rollups(self, agent_id: str, kind: Kind | None, since: float) -> list[Rollup]:
+    def rollups(self, agent_id: str, kind: Kind | None, since: float, until: float) -> list[Rollup]:
         agent = self.codes_of([agent_id]).get(agent_id)
         if agent is None:
             return []
@@ -265,7 +265,7 @@ class TelemetryReader:
         return [
             rollup
             for rollup in merge(agent_id, parts)
-            if rollup.minute >= since and (kind is None or rollup.kind is kind)
+            if since <= rollup.minute <= until and (kind is None or rollup.kind is kind)
         ]
 
     def _tail(self, agent: int) -> list[Block]:

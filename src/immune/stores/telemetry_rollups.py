@@ -58,6 +58,31 @@ def roll(
     return sums
 
 
+def fold(known: Rollups, new: Rollups) -> tuple[npt.NDArray[np.intp], Rollups]:
+    """Add those of `new` to `known`, in place, whose agent, minute and kind is there already.
+
+    Within `new` each of these is there once. Returns the rows of `known` that were changed, and
+    the rest of `new`.
+    """
+    if not len(known) or not len(new):
+        return np.empty(0, np.intp), new
+    order = np.argsort(_keys(known), kind="stable")
+    ordered, wanted = _keys(known)[order], _keys(new)
+    place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    there = ordered[place] == wanted
+    rows, more = order[place[there]], new[there]
+    for name in ("steps", "counts", "sums"):
+        known[name][rows] += more[name]
+    known["maxima"][rows] = np.fmax(known["maxima"][rows], more["maxima"])
+    return rows, new[~there]
+
+
+def _keys(sums: Rollups) -> npt.NDArray[np.int64]:
+    """Agent, minute and kind as one number."""
+    minute = sums["minute"] // MINUTE_S
+    return sums["agent"].astype(np.int64) << 32 | minute << 1 | sums["kind"].astype(np.int64)
+
+
 def merge(agent_id: str, parts: Iterable[Rollups]) -> list[Rollup]:
     """Add up one agent's parts; ascending by minute, then kind."""
     rows = np.concatenate([np.empty(0, ROLLUP), *parts])

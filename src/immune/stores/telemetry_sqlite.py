@@ -31,7 +31,8 @@ from immune.stores.telemetry_file import (
     connect,
     open_run,
 )
-from immune.stores.telemetry_sweep import Swept, TelemetryRetention, sweep_slice
+from immune.stores.telemetry_room import TelemetryRetention, far_past, make_room
+from immune.stores.telemetry_sweep import sweep_slice
 from immune.vitals import Kind, Vital
 
 __all__ = ["SqliteTelemetry", "TelemetryRetention"]
@@ -190,8 +191,15 @@ class SqliteTelemetry:
         blocks = [block for block, _ in group]
         new: list[Rows | None] = [None] * len(group)
         fault: Exception | None = StoreDown("the telemetry store was stopped while writing")
+
+        def work() -> list[Rows | None]:
+            if far_past(held.write, self._retention):
+                held.writer.note_steps()  # what goes may be among those not noted yet
+                coming = sum(len(block.records) for block in blocks)
+                make_room(held.write, self._retention, 2 * coming)
+            return held.writer.write(blocks, agents + facts)
+
         try:
-            work = partial(held.writer.write, blocks, agents + facts)
             new = await _on(held.write_thread, work)
             held.agents.wrote(agents)
             held.facts.wrote(facts)
@@ -222,29 +230,30 @@ class SqliteTelemetry:
         return await _on(held.read_thread, work)
 
     async def rollups(
-        self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
+        self,
+        agent_id: str,
+        *,
+        kind: Kind | None = None,
+        since: float = 0.0,
+        until: float | None = None,
     ) -> list[Rollup]:
         held = self._held()
-        return await _on(held.read_thread, partial(held.reader.rollups, agent_id, kind, since))
+        last = math.inf if until is None else until
+        work = partial(held.reader.rollups, agent_id, kind, since, last)
+        return await _on(held.read_thread, work)
 
     async def count(self) -> int:
         held = self._held()
         return await _on(held.read_thread, held.reader.count)
 
-    async def sweep(self, now: float) -> int:
+    async def sweep(self, now: float) -> bool:
         held = self._held()
 
-        def work() -> Swept:
+        def work() -> bool:
             held.writer.note_steps()  # with nothing written in between that could be sorted, too
             return sweep_slice(held.write, self._retention, now)
 
-        removed = 0
-        for _ in range(self._retention.slices):
-            swept = await _on(held.write_thread, work)
-            removed += swept.removed
-            if not swept.more:
-                break
-        return removed
+        return await _on(held.write_thread, work)
 
     def _held(self) -> _Open:
         if self._open is None:

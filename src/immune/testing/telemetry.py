@@ -85,10 +85,8 @@ class MemoryTelemetry:
             rows.append(row)
         return None if len(rows) == len(columns) else np.array(rows, np.intp)
 
-    def _forget(self) -> int:
-        batch = self._batches.popleft()
-        self._step_ids.difference_update(batch.step_ids)
-        return len(batch.columns)
+    def _forget(self) -> None:
+        self._step_ids.difference_update(self._batches.popleft().step_ids)
 
     def _code(self, agent_id: str) -> int | None:
         """The agent's code; asking for it must not make one."""
@@ -161,7 +159,12 @@ class MemoryTelemetry:
         return to_vitals(columns.take(np.array(rows, np.intp)), self._own)
 
     async def rollups(
-        self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
+        self,
+        agent_id: str,
+        *,
+        kind: Kind | None = None,
+        since: float = 0.0,
+        until: float | None = None,
     ) -> list[Rollup]:
         code = self._code(agent_id)
         if code is None:
@@ -172,13 +175,13 @@ class MemoryTelemetry:
             if len(rows):
                 c = batch.columns
                 parts.append(roll(c.agent[rows], c.kind[rows], c.at[rows], c.values[rows]))
-        return [rollup for rollup in merge(agent_id, parts) if rollup.minute >= since]
+        last = math.inf if until is None else until
+        return [rollup for rollup in merge(agent_id, parts) if since <= rollup.minute <= last]
 
     async def count(self) -> int:
         return self._written
 
-    async def sweep(self, now: float) -> int:
-        removed = 0
+    async def sweep(self, now: float) -> bool:
         while self._batches and self._batches[0].last_at < now - self._raw_s:
-            removed += self._forget()
-        return removed
+            self._forget()
+        return False

@@ -61,6 +61,7 @@ def _of_agent(value: str) -> tuple[Link, ...]:
     return (
         Link("GET", path, "agent_id", value),
         Link("GET", f"{path}/vitals", "agent_id", value),
+        Link("GET", f"{path}/minutes", "agent_id", value),
         Link("GET", f"{path}/evidence", "agent_id", value),
         Link("POST", f"{path}/goodbye", "agent_id", value, {}),
         Link("POST", f"{path}/quarantine", "agent_id", value, {"why": "it sends mail"}),

@@ -13,6 +13,7 @@ from immune.healing.actions import Action, Healing
 from immune.incidents.events import Verdict, name
 from immune.incidents.incident import Incident
 from immune.incidents.states import FENCED, OPEN, TABLE, State
+from immune.minutes import Minute, MinutesAsked
 from immune.modes import Mode
 from immune.tally import TallyView
 from immune.views import AgentDetail, AgentView, IncidentDetail, StatsView, StatusView, Views
@@ -180,6 +181,9 @@ def reading(views: Views, chaos: Chaos | None, feed: EventFeed, token: str) -> l
             views.name(agent_id), kind=query.kind, since=query.since, limit=query.limit
         )
 
+    async def minutes(agent_id: str, query: MinutesAsked) -> list[Minute]:
+        return await views.minutes(views.name(agent_id), query)
+
     async def incidents(query: IncidentsQuery) -> list[Incident]:
         _known("state", query.state, CASE_STATES)
         states = {state for state in query.state if state != "open"}
@@ -243,6 +247,14 @@ def reading(views: Views, chaos: Chaos | None, feed: EventFeed, token: str) -> l
             list[Vital],
             vitals,
             VitalsQuery,
+        ),
+        get(
+            "/api/agents/{agent_id}/minutes",
+            "What an agent did in each minute of up to 30 days, oldest first",
+            list[Minute],
+            minutes,
+            MinutesAsked,
+            packed=True,
         ),
         get("/api/agents/{agent_id}", "All of one agent", AgentDetail, agent),
         get("/api/incidents", "Incidents, newest first", list[Incident], incidents, IncidentsQuery),
