@@ -49,6 +49,11 @@ class Offset(NamedTuple):
     behind_s: float
     """Negative where it is ahead."""
 
+    @property
+    def put_right(self) -> bool:
+        """Whether its steps are moved where the agent has a better clock."""
+        return self.behind_s <= OFFSET_MAX_S
+
 
 class _Deliveries(NamedTuple):
     """n deliveries, in the order of their agents and then as they came."""

@@ -1,4 +1,4 @@
-"""Clocks that are off: told from delays, put right for scoring, and never what makes a step fresh."""
+"""Clocks that are off: told from delays, put right for scoring, never what makes a step fresh."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ def test_no_delays_break_the_books(delays: list[float], gap_s: float) -> None:
 def test_hosts_in_one_request_are_told_apart_by_their_source(
     sources: tuple[int, int], scored: int
 ) -> None:
-    """A gateway joins what comes of both; where nobody says of whom a step is, it counts as late."""
+    """A gateway joins what comes of both; where nobody says whose a step is, it counts as late."""
     ward = Ward()
     for n in range(200):
         now = NOW + n
