@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -36,6 +36,7 @@ Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 """Indices of rows in a batch."""
+Number = TypeVar("Number", bound=np.generic)
 
 KINDS: tuple[Kind, ...] = (Kind.CALL, Kind.RUN)
 KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
@@ -186,7 +187,9 @@ class VitalColumns:
     kind: uint8 (n,), index into `KINDS`; at, received_at: float64 (n,), epoch seconds;
     values: float32 (n, 8) in the order of `Metric`, NaN where missing. The interval's column is
     NaN until the collector fills it in. step_id, session_id, trace_id: lists of n, or None where
-    no vital of the batch has one.
+    no vital of the batch has one. source: uint64 (n,), tells the processes that report apart, 0 for
+    one that did not say; None where nobody did. moved_s: float64 (n,), by how much the collector
+    moved `at` because the clock that it is by is off; None where nothing was moved.
     """
 
     agent: Int32
@@ -203,6 +206,8 @@ class VitalColumns:
     step_id: list[str | None] | None = None
     session_id: list[str | None] | None = None
     trace_id: list[str | None] | None = None
+    source: UInt64 | None = None
+    moved_s: Float64 | None = None
 
     def __len__(self) -> int:
         return len(self.agent)
@@ -244,6 +249,8 @@ class VitalColumns:
             some(self.step_id),
             some(self.session_id),
             some(self.trace_id),
+            None if self.source is None else self.source[rows],
+            None if self.moved_s is None else self.moved_s[rows],
         )
 
 
@@ -285,6 +292,24 @@ def concat(batches: Sequence[VitalColumns]) -> VitalColumns:
         step_id=ids("step_id"),
         session_id=ids("session_id"),
         trace_id=ids("trace_id"),
+        source=_joined([batch.source for batch in batches], batches, np.uint64),
+        moved_s=_joined([batch.moved_s for batch in batches], batches, np.float64),
+    )
+
+
+def _joined(
+    columns: Sequence[npt.NDArray[Number] | None],
+    batches: Sequence[VitalColumns],
+    dtype: type[Number],
+) -> npt.NDArray[Number] | None:
+    """Join columns that a batch need not have; zeros stand for one that is not there."""
+    if all(column is None for column in columns):
+        return None
+    return np.concatenate(
+        [
+            np.zeros(len(batch), dtype) if column is None else column
+            for column, batch in zip(columns, batches, strict=True)
+        ]
     )
 
 
@@ -346,6 +371,7 @@ def from_vitals(vitals: Sequence[Vital], names: Names) -> VitalColumns:
         step_id=ids("step_id"),
         session_id=ids("session_id"),
         trace_id=ids("trace_id"),
+        source=np.array(told["source"], np.uint64) if any(told["source"]) else None,
     )
 
 

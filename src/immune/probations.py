@@ -247,7 +247,13 @@ def _heard_at(columns: VitalColumns, rows: np.ndarray[tuple[int], np.dtype[np.in
 
 
 def started_at(columns: VitalColumns, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Float64:
-    """When the steps of `rows` began, epoch seconds: their end less their latency, if measured."""
+    """When the steps of `rows` began, epoch seconds: their end less their latency, if measured.
+
+    Nothing makes a step younger than its host says: what looks like a clock that is behind may be
+    a delay, and then the step may be from before what it is to prove.
+    """
     latency_s = np.nan_to_num(columns.values[rows, Metric.LATENCY_MS], nan=0.0) / 1000.0
     started: Float64 = columns.at[rows] - latency_s
+    if columns.moved_s is not None:
+        started -= np.maximum(columns.moved_s[rows], 0)
     return started

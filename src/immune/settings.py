@@ -86,7 +86,7 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Vitals scored in one micro-batch at the most."""
     order_s: float = 10.0
     """A vital that arrives this much behind its agent's latest is still scored; a later one is
-    stored only."""
+    stored only, unless the clock of its host is known to be as far behind."""
     active_s: float = 300.0
     """An agent counts as active for so long after its last step."""
     agents_max: int = 100_000

@@ -2,7 +2,8 @@
 
 `accept` is what intake awaits: when it returns, the vitals survive the death of the process.
 `drain` is what the orchestrator takes: one batch in order of time, with the interval since the
-agent's previous step filled in. The collector judges nothing.
+agent's previous step filled in. Where an agent's clocks disagree, its steps are put in order by its
+best one (`skew`); what is stored stays as it was told. The collector judges nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from immune.columns import Float64, Int32, Names, VitalColumns, concat
 from immune.errors import QueueFull
 from immune.ports import AgentRow, TelemetryStore
 from immune.settings import IntakeSettings
+from immune.skew import Offset, Skew
 from immune.supervisor import Supervisor
 from immune.vitals import Metric
 
@@ -55,6 +57,7 @@ class TelemetryCollector:
         self._queued = 0
         self._pending = 0
         self.arrived = asyncio.Event()
+        self._skew = Skew(params.order_s)
         self._last_at: Float64 = np.full((256, 2), -np.inf)
         self._seen: Float64 = np.zeros((256, 2))
         self._facts: Int32 = np.zeros((256, 3), np.int32)
@@ -133,7 +136,8 @@ class TelemetryCollector:
     def in_order(self, columns: VitalColumns) -> VitalColumns | None:
         """Sort by time, drop what is too late to score, fill in the intervals."""
         self._grow(len(self.names.agents))
-        at = _ended_at(columns)
+        moved_s = self._skew.offsets(columns, self._last_at)
+        at = _ended_at(columns, moved_s)
         late = self._last_at[columns.agent, columns.kind] - at > self._params.order_s
         order = np.argsort(at, kind="stable")
         if late.any():
@@ -143,6 +147,7 @@ class TelemetryCollector:
             return None
         batch = columns.take(order)
         batch.at = at[order]
+        batch.moved_s = None if moved_s is None else moved_s[order]
         self._note(batch)
         return batch
 
@@ -219,6 +224,7 @@ class TelemetryCollector:
         self._last_at[places] = -np.inf
         self._seen[places] = 0
         self._facts[places] = 0
+        self._skew.retire(places)
         self._limbo.append(_Limbo(self._begun, self._clock.monotonic() + LIMBO_S, list(codes)))
         self.retired[why] += len(codes)
 
@@ -251,6 +257,10 @@ class TelemetryCollector:
         """When each agent's last step was, epoch seconds by code; 0 for a code without any."""
         return self._seen[:, 1]
 
+    def clocks(self) -> list[Offset]:
+        """The clocks that agents report by and that are off, the one furthest off first."""
+        return self._skew.off(self._clock.time())
+
     def row(self, code: int) -> AgentRow:
         """What is known of one agent, without its own mode."""
         facts = self.names.facts
@@ -274,8 +284,9 @@ class TelemetryCollector:
             ]
 
 
-def _ended_at(columns: VitalColumns) -> Float64:
+def _ended_at(columns: VitalColumns, moved_s: Float64 | None = None) -> Float64:
     """When the steps ended: none after it arrived, or one clock ahead would make all that follows
     late."""
+    at = columns.at if moved_s is None else columns.at + moved_s
     arrived = columns.received_at > 0
-    return np.where(arrived, np.minimum(columns.at, columns.received_at), columns.at)
+    return np.where(arrived, np.minimum(at, columns.received_at), at)

@@ -26,9 +26,13 @@ from immune.orchestrator import ImmuneSystemOrchestrator
 from immune.ports import IncidentEvent
 from immune.quarantine import Bound, Fence
 from immune.roster import NO_LEVEL, STATES, Roster, worst
+from immune.skew import Offset
 from immune.supervisor import TaskHealth
 from immune.tally import Cases, Tally
 from immune.vitals import Kind, Vital
+
+CLOCKS_MAX = 20
+"""Clocks that are named in one look at the whole."""
 
 
 class BrakeView(msgspec.Struct, frozen=True):
@@ -49,6 +53,16 @@ class WouldHave(msgspec.Struct, frozen=True):
 
     quarantined: int
     asked: int
+
+
+class ClockView(msgspec.Struct, frozen=True):
+    """A clock that is off; which of the agent's hosts has it, only its delays tell."""
+
+    agent_id: str
+    behind_s: float
+    """Behind ours, at most: what the way takes counts too. Negative where it is ahead."""
+    put_right: bool
+    """Whether its steps are scored where the agent reports by a better clock, too."""
 
 
 class StatusView(msgspec.Struct, frozen=True):
@@ -79,6 +93,10 @@ class StatusView(msgspec.Struct, frozen=True):
     """Orders to fence everything that still stand."""
     silent_since: float | None
     """When the last step of all was, if every agent is silent; null while somebody reports."""
+    clocks: list[ClockView]
+    """Clocks of agents' hosts that are off, the one furthest off first, `CLOCKS_MAX` at most."""
+    clocks_off: int
+    """How many there are."""
 
 
 class AgentView(msgspec.Struct, frozen=True):
@@ -193,6 +211,7 @@ class Views:
         now = system.clock.time()
         active = system.admission.active_agents()
         health = system.supervisor.health.values()
+        clocks = system.collector.clocks()
         _, states = self.roster.states()
         counts = np.bincount(states, minlength=len(STATES)).tolist()
         by_state = {state: count for state, count in zip(STATES, counts, strict=True) if count}
@@ -224,7 +243,13 @@ class Views:
             held=len({f.agent_id for f in system.quarantine.standing() if f.incident_id is None}),
             lockdowns=Lockdowns(system).standing(),
             silent_since=self.roster.silent_since(now),
+            clocks=[self._clock(offset) for offset in clocks[:CLOCKS_MAX]],
+            clocks_off=len(clocks),
         )
+
+    def _clock(self, offset: Offset) -> ClockView:
+        name = self._system.collector.names.agents.text(offset.code)
+        return ClockView(name, offset.behind_s, offset.put_right)
 
     async def stats(self) -> StatsView:
         system = self._system

@@ -113,6 +113,9 @@ class Vital(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kind: Kind = Kind.RUN
     received_at: float = 0.0
     """When we took it in, epoch seconds; ours."""
+    source: int = 0
+    """Tells apart who reports as one agent: processes, or, where those say nothing, requests; 0
+    where all vitals of one time are of one request. It is not stored."""
     step_id: str | None = None
     """The reporter's own id of the step: a batch sent twice counts once."""
     latency_ms: float | None = None

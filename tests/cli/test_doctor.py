@@ -87,6 +87,10 @@ def test_a_healthy_server_has_nothing_to_do(run: Run, server: Scripted) -> None:
 
 DOWN = [{"name": "workflow store", "last_error": "disk full"}]
 FENCED = {"fenced": True, "enforced": False}
+BEHIND = [{"agent_id": "b", "behind_s": 12.3, "put_right": True}]
+AHEAD = [{"agent_id": "b", "behind_s": -200.0, "put_right": True}] * 9
+FAR = [{"agent_id": "b", "behind_s": 3600.0, "put_right": False}]
+AT_AHEAD = "at is 400 s ahead; at most 300 s are allowed"
 HOLDS = {"fenced": 5, "active": 9, "room": 0, "share": 0.3, "holding": "5 of 9 are fenced"}
 
 
@@ -98,12 +102,16 @@ HOLDS = {"fenced": 5, "active": 9, "room": 0, "share": 0.3, "holding": "5 of 9 a
         ({"degraded": [{"name": "outbox"}]}, {}, [], {}, "parts", "fail", "outbox fails"),
         ({"failures": 3}, {}, [], {}, "parts", "warn", "3 failures since the start"),
         ({"now": 1e9}, {}, [], {}, "clocks", "fail", "set both by NTP"),
+        ({"clocks": BEHIND, "clocks_off": 1}, {}, [], {}, "hosts", "warn", "b 12 s behind"),
+        ({"clocks": AHEAD, "clocks_off": 9}, {}, [], {}, "hosts", "warn", "and 4 more"),
+        ({"clocks": FAR, "clocks_off": 1}, {}, [], {}, "hosts", "warn", "not scored"),
         ({"agents": 0}, {}, [], {}, "agents", "warn", "none has reported yet"),
         ({}, {"last_seen_at": 1.0}, [], {}, "agents", "warn", "0 of 1 seen in the last minute"),
         ({}, FENCED, [], {}, "fences", "warn", "1 of 1 are ordered, not enforced"),
         ({"queued": 150_000}, {}, [], {}, "scoring", "warn", "detection can't keep up"),
         ({"late": 20}, {}, [], {}, "scoring", "warn", "intake.order_s"),
         ({}, {}, [], {"refused": {"at is old": 7}}, "refused", "warn", "7 at is old"),
+        ({}, {}, [], {"refused": {AT_AHEAD: 7}}, "refused", "warn", "set its clock"),
         ({}, {}, [], {"rejected": {"no trace_id": 2}}, "refused", "warn", "2 no trace_id"),
         ({}, {}, [], {"retired": {"too many": 9}}, "room", "warn", "9 agents forgotten"),
         ({}, {}, [], {"retired": {"too many": 1}}, "room", "warn", "1 agent forgotten"),

@@ -55,8 +55,8 @@ def assembled(spans: Sequence[Span], assembler: TraceAssembler | None = None) ->
 
 
 def by_end(vitals: Sequence[Vital]) -> list[Vital]:
-    """The vitals in order, without the moment when they came."""
-    alike = [msgspec.structs.replace(vital, received_at=0.0) for vital in vitals]
+    """The vitals in order, without the moment when they came and who sent them."""
+    alike = [msgspec.structs.replace(vital, received_at=0.0, source=0) for vital in vitals]
     return sorted(alike, key=lambda vital: (vital.at, vital.kind, vital.step_id or ""))
 
 

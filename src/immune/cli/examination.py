@@ -25,6 +25,9 @@ CLOCKS_OK_S = 2.0
 CLOCKS_FAIL_S = 300.0
 """Seconds that a vital may lie ahead before it is refused."""
 LATELY_S = 60.0
+CLOCKS_NAMED = 5
+AHEAD = " s ahead"
+"""In the reason of a refusal for a clock that is too far ahead."""
 AGENTS_MAX = 10_000
 """Agents that are looked at: what one answer may hold."""
 QUEUED_OK = 20_000
@@ -169,6 +172,25 @@ def _clocks(seen: Seen) -> Iterator[Finding]:
         yield Finding(level, "clocks", said, todo)
 
 
+def _host_clocks(seen: Seen) -> Iterator[Finding]:
+    clocks = seen.status.clocks
+    if not clocks:
+        yield Finding(Level.OK, "hosts", "none is known to have a clock that is off")
+        return
+    named = ", ".join(clock.words() for clock in clocks[:CLOCKS_NAMED])
+    further = seen.status.clocks_off - CLOCKS_NAMED
+    said = f"clocks off: {named}" + (f", and {further:,} more" if further > 0 else "")
+    todo = (
+        "set the clock of that host by NTP; if it is right, its exporter holds all steps back for "
+        "as long. "
+    )
+    if all(clock.put_right for clock in clocks):
+        todo += "They are scored, beside those of the agent's other hosts; a cure they prove later"
+    else:
+        todo += "So far behind they are stored, and not scored beside those of the agent's others"
+    yield Finding(Level.WARN, "hosts", said, todo)
+
+
 def _agents(seen: Seen) -> Iterator[Finding]:
     known = seen.status.agents
     if not known:
@@ -220,6 +242,8 @@ def _refused(seen: Seen) -> Iterator[Finding]:
     for name, counts in (("vitals", seen.intake.refused), ("spans", seen.intake.rejected)):
         if counts:
             todo = f"correct what sends them: these {name} are lost"
+            if any(AHEAD in reason for reason in counts):
+                todo += "; who is ahead, set its clock by NTP"
             yield Finding(Level.WARN, "refused", in_words(counts), todo)
     if not (seen.intake.refused or seen.intake.rejected):
         yield Finding(Level.OK, "refused", "no vital and no span since the start")
@@ -279,6 +303,7 @@ CHECKS: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
     _lease,
     _parts,
     _clocks,
+    _host_clocks,
     _agents,
     _fences,
     _scoring,

@@ -191,6 +191,17 @@ class WouldHave(msgspec.Struct):
     asked: int
 
 
+class HostClock(msgspec.Struct):
+    agent_id: str
+    behind_s: float
+    put_right: bool
+
+    def words(self) -> str:
+        """``billing/triage 12 s behind``."""
+        side = "behind" if self.behind_s > 0 else "ahead"
+        return f"{self.agent_id} {abs(self.behind_s):,.0f} s {side}"
+
+
 class Status(msgspec.Struct):
     run_id: str
     version: str
@@ -209,6 +220,8 @@ class Status(msgspec.Struct):
     fleet_incidents: list[Incident]
     failures: int = 0
     late: int = 0
+    clocks: list[HostClock] = []
+    clocks_off: int = 0
 
 
 class IntakeCounts(msgspec.Struct):

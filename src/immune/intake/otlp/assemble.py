@@ -266,7 +266,7 @@ class TraceAssembler:
                     self._learn(call)
                 if call.around is not None and call.around.span_id in trace.emitted:
                     self.unmapped["late_for_run"] += 1
-                vital = call_vital(call, identity.agent_id, now)
+                vital = call_vital(call, identity.agent_id, now, _reporter(call.anchor, trace))
                 self._give(vital, identity, call.agent, now, vitals)
         for run in runs:
             if trace.note(run.members, len(run.tools), emitted):
@@ -274,7 +274,7 @@ class TraceAssembler:
                 if identity is None:
                     self.unmapped["no_identity"] += 1
                     continue
-                vital = run_vital(run, identity.agent_id, now)
+                vital = run_vital(run, identity.agent_id, now, _reporter(run.anchor, trace))
                 self._give(vital, identity, run.agent, now, vitals)
         if emitted:
             trace.emitted = {**trace.emitted, **emitted} if trace.emitted else emitted
@@ -322,6 +322,11 @@ def _why(refused: Refusal, vital: Vital, now: float) -> str:
         isinstance(value, float) and value > VALUE_MAX
     )
     return "too_large" if large else f"refused_{refused.field}"
+
+
+def _reporter(span: Span, trace: Trace) -> int:
+    """Which process `span` is of; where that is not said, in which request it came."""
+    return span.resource.source or int(trace.arrived(span.span_id) * 1e6)
 
 
 def _source(span: Span) -> tuple[str, str]:

@@ -187,10 +187,24 @@ OUTPUT_TOKEN_TYPES = frozenset({"output", "completion"})
 EVENT_NAMES = frozenset({"exception.type"})
 """What is kept of a span's events."""
 
-RESOURCE_NAMES = frozenset(
-    {"service.name", "immune.agent.id", "immune.agent.type", "gen_ai.agent.id", "gen_ai.agent.name"}
+SOURCE = (
+    "host.id",
+    "host.name",
+    "k8s.pod.uid",
+    "k8s.pod.name",
+    "container.id",
+    "service.instance.id",
+    "process.pid",
 )
-"""What is kept of a resource."""
+"""What tells processes apart; a digest of it is kept."""
+RESOURCE_NAMES = frozenset(
+    {
+        *("service.name", "immune.agent.id", "immune.agent.type"),
+        *("gen_ai.agent.id", "gen_ai.agent.name"),
+        *SOURCE,
+    }
+)
+"""What is read of a resource."""
 
 # Text, from here on. The names in each row are tried in order.
 

@@ -7,6 +7,8 @@ of arguments, results and instructions, and keeps facts only.
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import msgspec
 
 from immune.intake.otlp import content, names
@@ -21,6 +23,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     service: str | None = None
     """None also where the SDK made one up (`unknown_service`)."""
     facts: Facts = NO_FACTS
+    source: int = 0
+    """Tells it apart from other processes, 64 bits; 0 where it did not say."""
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -103,7 +107,18 @@ def resource_of(attributes: dict[str, object]) -> Resource:
     """Return the resource with these attributes, of which `names.RESOURCE_NAMES` are read."""
     service = attributes.get("service.name")
     known = isinstance(service, str) and service and not service.startswith("unknown_service")
-    return Resource(service=str(service) if known else None, facts=facts_of(attributes))
+    return Resource(
+        service=str(service) if known else None,
+        facts=facts_of(attributes),
+        source=_source(attributes),
+    )
+
+
+def _source(attributes: dict[str, object]) -> int:
+    said = [f"{name}={attributes[name]}" for name in names.SOURCE if name in attributes]
+    if not said:
+        return 0
+    return int.from_bytes(blake2b("\n".join(said).encode(), digest_size=8).digest(), "big")
 
 
 def fault_of(raw: RawSpan) -> str:

@@ -7,9 +7,9 @@ from immune.intake.otlp.identity cimport Agent
 from immune.intake.otlp.tree cimport Call, Run, Tool
 
 
-cpdef call_vital(Call call, str agent_id, object received_at)
+cpdef call_vital(Call call, str agent_id, object received_at, object source)
 @cython.locals(calls=list, call=Call)
-cpdef run_vital(Run run, str agent_id, object received_at)
+cpdef run_vital(Run run, str agent_id, object received_at, object source)
 @cython.locals(at=double)
 cpdef bint is_sound(object vital, double now)
 cdef bint _may_be(object value)

@@ -27,7 +27,7 @@ from immune.vitals import (
 _CALL, _RUN = Kind.CALL, Kind.RUN
 
 
-def call_vital(call: Call, agent_id: str, received_at: float) -> Vital:
+def call_vital(call: Call, agent_id: str, received_at: float, source: int) -> Vital:
     """Return the step of one model call."""
     span = call.anchor
     facts = _facts(call.members)
@@ -37,6 +37,7 @@ def call_vital(call: Call, agent_id: str, received_at: float) -> Vital:
         at=span.end_ns / 1e9,
         kind=_CALL,
         received_at=received_at,
+        source=source,
         step_id=span.span_id,
         latency_ms=_latency_ms(span),
         input_tokens=facts.input_tokens,
@@ -56,7 +57,7 @@ def call_vital(call: Call, agent_id: str, received_at: float) -> Vital:
     )
 
 
-def run_vital(run: Run, agent_id: str, received_at: float) -> Vital:
+def run_vital(run: Run, agent_id: str, received_at: float, source: int) -> Vital:
     """Return the step of one whole run."""
     span = run.anchor
     failed = _failed(span)
@@ -74,6 +75,7 @@ def run_vital(run: Run, agent_id: str, received_at: float) -> Vital:
         at=span.end_ns / 1e9,
         kind=_RUN,
         received_at=received_at,
+        source=source,
         step_id=span.span_id,
         latency_ms=_latency_ms(span),
         input_tokens=input_tokens,

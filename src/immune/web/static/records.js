@@ -10,7 +10,8 @@
  *   modes_by_type: Record<string, Mode>, degraded: TaskHealth[], failures: number, agents: number,
  *   active: number, by_state: Record<string, number>, brake: Brake,
  *   would_have: {quarantined: number, asked: number}, accepted: number, queued: number,
- *   late: number, held: number, lockdowns: Lockdown[], silent_since: number | null}} Status
+ *   late: number, held: number, lockdowns: Lockdown[], silent_since: number | null,
+ *   clocks: {agent_id: string, behind_s: number, put_right: boolean}[], clocks_off: number}} Status
  * @typedef {{id: string, by: string, reason: string, at: number, agents: number}} Lockdown
  * @typedef {{agents: number, executions: number, infections: number, healed: number,
  *   unhealed: number, quarantined: number, success_rate: number | null}} Tally
