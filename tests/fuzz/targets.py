@@ -83,7 +83,7 @@ def traces_json(body: bytes) -> None:
 
 def _metrics(body: bytes, content_type: str) -> None:
     found = decode_metrics(body, content_type=content_type, max_bytes=BYTES_MAX)
-    measures = Measures(lambda agent_id, service, named: False)
+    measures = Measures(lambda agent_id, service, named, now: False)
     measures.keep(measures.measure(found.points, NOW))
     measures.measure(found.points, NOW)
 

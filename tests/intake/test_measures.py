@@ -75,7 +75,7 @@ def taken(measures: Measures, *metrics: dict[str, Any], now: float = 61) -> list
     return measured.vitals
 
 
-def none_has_spans(agent_id: str, service: str | None, named: bool) -> bool:
+def none_has_spans(agent_id: str, service: str | None, named: bool, now: float) -> bool:
     """Nobody sends spans."""
     return False
 

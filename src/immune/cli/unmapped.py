@@ -31,6 +31,8 @@ _WRONGLY = {
     "tool_without_agent": "a tool call outside any agent's run and model call",
     "late_for_call": "came after its model call had gone out",
     "late_for_run": "came after its run had gone out",
+    "late_unnamed": "came after its trace was over, and several agents had been at work in it",
+    "no_parent": "the span that names its agent never came",
     "trace_cut": "its trace was too large, or too many were open",
 }
 

@@ -18,6 +18,8 @@ cdef class TraceAssembler:
     cdef Py_ssize_t _held
     cdef dict _due
     cdef list _dues
+    cdef object _past
+    cdef object _known
     cdef object _named_around
     cdef list _gone
     cdef object _services
@@ -51,11 +53,13 @@ cdef class TraceAssembler:
     cdef list _cut(self, Trace trace, double now)
     @cython.locals(tree=Tree, vitals=list)
     cdef list _finish(self, Trace trace, double now)
-    @cython.locals(call=Call, run=Run, identity=Identity, emitted=dict)
+    @cython.locals(call=Call, run=Run, identity=Identity, emitted=dict, agent=Agent)
     cdef _emit(self, list calls, list runs, Trace trace, double now, list vitals)
     @cython.locals(agent_id=str)
     cdef _give(self, object vital, Identity identity, Agent agent, double now, list vitals)
-    cdef _learn(self, Call call)
+    cdef Agent _whose(self, Agent agent, object anchor, Trace trace)
+    cdef Py_ssize_t _named_before(self, tuple source)
+    cdef _learn(self, object anchor, Trace trace, bint named)
 
 
 cdef _note(object latest, object key, object value, Py_ssize_t most)

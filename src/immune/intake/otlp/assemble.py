@@ -8,7 +8,11 @@ that would change it can still be on its way:
 - a call, until `settle_s` after the run around it, the trace's root, or the next call came;
 - what never gets that far, until its trace has been quiet for `timeout_s`. A call that does not
   name its agent itself would then go to its service as a whole, so where the spans around such
-  calls have named it before (or nothing is known yet) it waits `nameless_s` instead.
+  calls have named it before (or nothing is known yet) it waits `nameless_s` instead;
+- what comes when the rest of its trace had gone out goes to the agent of that.
+
+No agent is made up for want of a span: where what named the agent of such calls before stays away,
+they are counted as `no_parent`, and late ones of a trace of several agents as `late_unnamed`.
 
 Memory is bounded: beyond `max_spans` the trace longest untouched is finished early. Every span
 either becomes part of a vital or is counted in `unmapped`. What went out is told to whoever keeps
@@ -22,8 +26,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from immune.intake.otlp.identity import Agent, Identity, IdentityRule
-from immune.intake.otlp.journal import Entry, Gone, Taken, waiting
+from immune.intake.otlp.identity import Agent, Identity, IdentityRule, joined
+from immune.intake.otlp.journal import Entry, Gone, Known, Taken, waiting
+from immune.intake.otlp.past import Past
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.steps import call_vital, is_sound, run_vital
 from immune.intake.otlp.trace import Trace
@@ -33,6 +38,15 @@ from immune.vitals import ID_LENGTH_MAX, VALUE_MAX, Refusal, Vital, refusal
 _RULES_MAX = 200_000
 _SOURCES_MAX = 10_000
 _SPANS_PER_ENTRY = 100
+_NAMES_PER_ENTRY = 1000
+_NOTE_S = 600.0
+"""Seconds after which it is noted again that spans of an agent come."""
+_KNOWN_S = 86_400.0
+"""An agent of whom no span came for a day may have gone over to metrics alone."""
+_PAST_MAX = 50_000
+_ORPHANS = 20
+"""Steps in a row whose agent did not come, of a source that was named before, until the source
+counts as one that nothing names."""
 _INTERVAL_PER_SPAN_S = 0.002
 """A trace of 5,000 spans, which takes 50 ms to read, is read at most every 10 s."""
 
@@ -62,9 +76,13 @@ class TraceAssembler:
         self._due: dict[float, list[Trace]] = {}
         """By the time of the next look at them, traces; those of one request share theirs."""
         self._dues: list[float] = []
-        self._named_around: OrderedDict[tuple[str, str], bool] = OrderedDict()
-        self._gone: list[Gone] = []
-        self._services: OrderedDict[str, None] = OrderedDict()
+        self._past = Past(_PAST_MAX, self._nameless_s)
+        self._named_around: OrderedDict[tuple[str, str], int] = OrderedDict()
+        """By source, how many more steps may lack what names their agent; 0 where nothing does."""
+        self._gone: list[Gone | Known] = []
+        self._known: OrderedDict[str, float] = OrderedDict()
+        """By agent id, when it was noted that spans of it come."""
+        self._services: OrderedDict[str, float] = OrderedDict()
         self.unmapped: Counter[str] = Counter()
         """Spans that are part of no vital, and vitals that could not be taken, by reason."""
         self.identity_rule: OrderedDict[str, IdentityRule] = OrderedDict()
@@ -82,7 +100,7 @@ class TraceAssembler:
             trace_id = span.trace_id
             trace = self._traces.get(trace_id)
             if trace is None:
-                trace = self._traces[trace_id] = Trace(trace_id, now)
+                trace = self._traces[trace_id] = Trace(trace_id, now, self._past.of(trace_id))
             elif span.span_id in trace.spans:
                 self.unmapped["duplicate_span"] += 1
                 continue
@@ -111,6 +129,14 @@ class TraceAssembler:
 
         They count as having come just now: whoever has the rest of their step was not answered.
         """
+        entries = list(entries)
+        for entry in entries:
+            if isinstance(entry, Known):
+                for agent_id, rule, at in entry.agents:
+                    _note(self.identity_rule, agent_id, IdentityRule(rule), _RULES_MAX)
+                    _note(self._known, agent_id, at, _RULES_MAX)
+                for service, at in entry.services:
+                    _note(self._services, service, at, _SOURCES_MAX)
         for trace_id, (spans, emitted) in waiting(entries).items():
             trace = self._traces[trace_id] = Trace(trace_id, now)
             trace.emitted = emitted
@@ -118,12 +144,15 @@ class TraceAssembler:
                 self._hold(trace, span, now)
         return self._held
 
-    def knows(self, agent_id: str, service: str | None, named: bool) -> bool:
-        """Whether spans of this agent came, or, of one that nothing names, of its service."""
-        return agent_id in self.identity_rule or (not named and service in self._services)
+    def knows(self, agent_id: str, service: str | None, named: bool, now: float) -> bool:
+        """Whether spans of this agent come, or, of one that nothing names, of its service."""
+        known = self._known.get(agent_id, 0.0)
+        if not named:
+            known = max(known, self._services.get(service or "", 0.0))
+        return now - known <= _KNOWN_S
 
-    def gone(self) -> list[Gone]:
-        """Return what went out since the last time this was asked."""
+    def gone(self) -> list[Gone | Known]:
+        """Return what went out since the last time this was asked, and of whom."""
         gone, self._gone = self._gone, []
         return gone
 
@@ -140,6 +169,11 @@ class TraceAssembler:
         for trace in self._traces.values():
             if trace.emitted:
                 yield Gone(trace.trace_id, trace.emitted)
+        services = list(self._services.items())
+        agents = [(name, str(self.identity_rule[name]), at) for name, at in self._known.items()]
+        for first in range(0, max(len(services), len(agents)), _NAMES_PER_ENTRY):
+            some = slice(first, first + _NAMES_PER_ENTRY)
+            yield Known(agents[some], services[some])
 
     def shrink(self, now: float) -> list[Vital]:
         """Finish the traces longest untouched, until half of the spans are left."""
@@ -203,6 +237,8 @@ class TraceAssembler:
     def _call_is_ready(self, call: Call, trace: Trace, now: float, late: bool) -> bool:
         if call.root is not None and self._has_settled(call.root, trace, now):
             return True
+        if trace.before is not None:
+            return self._has_settled(call.anchor.span_id, trace, now)
         if not call.agent.named:
             return self._stays_nameless(call.anchor, late)
         if call.around is not None and self._has_settled(call.around.span_id, trace, now):
@@ -215,7 +251,7 @@ class TraceAssembler:
     def _run_is_ready(self, run: Run, trace: Trace, now: float, late: bool) -> bool:
         if run.root is not None and self._has_settled(run.root, trace, now):
             return True
-        if not run.agent.named:
+        if not (run.agent.named or trace.before is not None):
             return self._stays_nameless(run.anchor, late)
         return self._has_settled(run.anchor.span_id, trace, now)
 
@@ -224,7 +260,7 @@ class TraceAssembler:
 
     def _stays_nameless(self, span: Span, late: bool) -> bool:
         """Whether nothing around a span of this source is to be expected to name its agent."""
-        return late and not self._named_around.get(_source(span), True)
+        return late and not self._named_around.get(_source(span), _ORPHANS)
 
     def _cut(self, trace: Trace, now: float) -> list[Vital]:
         """Finish `trace` before its time for want of room."""
@@ -240,6 +276,9 @@ class TraceAssembler:
             trace.leftover = trace.what_is_left(tree)
         if trace.leftover:
             self.unmapped.update(trace.leftover)
+        whose = trace.whose()
+        if whose is not None:
+            self._past.note(trace.trace_id, whose, now)
         self._gone.append(Gone(trace.trace_id, {}, list(trace.spans)))
         del self._traces[trace.trace_id]
         self._held -= len(trace.spans)
@@ -258,27 +297,54 @@ class TraceAssembler:
         emitted: dict[str, int] = {}
         for call in calls:
             if trace.note(call.members, len(call.tools), emitted):
-                identity = call.agent.identity()
-                if identity is None:
-                    self.unmapped["no_identity"] += 1
+                agent = self._whose(call.agent, call.anchor, trace)
+                if agent is None or (identity := agent.identity()) is None:
                     continue
                 if not call.names_itself:
-                    self._learn(call)
+                    self._learn(call.anchor, trace, agent.named)
                 if call.around is not None and call.around.span_id in trace.emitted:
                     self.unmapped["late_for_run"] += 1
                 vital = call_vital(call, identity.agent_id, now, _reporter(call.anchor, trace))
-                self._give(vital, identity, call.agent, now, vitals)
+                trace.tell(agent, None)
+                self._give(vital, identity, agent, now, vitals)
         for run in runs:
             if trace.note(run.members, len(run.tools), emitted):
-                identity = run.agent.identity()
-                if identity is None:
-                    self.unmapped["no_identity"] += 1
+                agent = self._whose(run.agent, run.anchor, trace)
+                if agent is None or (identity := agent.identity()) is None:
                     continue
                 vital = run_vital(run, identity.agent_id, now, _reporter(run.anchor, trace))
-                self._give(vital, identity, run.agent, now, vitals)
+                trace.tell(agent, run.anchor.span_id)
+                self._give(vital, identity, agent, now, vitals)
         if emitted:
             trace.emitted = {**trace.emitted, **emitted} if trace.emitted else emitted
             self._gone.append(Gone(trace.trace_id, emitted))
+
+    def _whose(self, agent: Agent, anchor: Span, trace: Trace) -> Agent | None:
+        """Return the agent of a step, as `agent` is what the spans that are here say of it; None,
+        and counted, where that is nobody or not known."""
+        if agent.named:
+            return agent
+        missing, source = trace.missing(anchor), _source(anchor)
+        if trace.before is not None:
+            found = trace.before.of(missing)
+            if found is not None:
+                return joined(agent, found)
+            why = "late_unnamed"
+        elif missing is not None and (left := self._named_before(source)):
+            _note(self._named_around, source, left - 1, _SOURCES_MAX)
+            why = "no_parent"
+        elif agent.identity() is not None:
+            return agent
+        else:
+            why = "no_identity"
+        self.unmapped[why] += 1
+        return None
+
+    def _named_before(self, source: tuple[str, str]) -> int:
+        """How many more steps of `source` may lack what names their agent."""
+        service = source[0]
+        never_alone = service in self._services and service not in self.identity_rule
+        return self._named_around.get(source, _ORPHANS if never_alone else 0)
 
     def _give(
         self, vital: Vital, identity: Identity, agent: Agent, now: float, vitals: list[Vital]
@@ -292,14 +358,18 @@ class TraceAssembler:
                 return
         vitals.append(vital)
         _note(self.identity_rule, agent_id, identity.rule, _RULES_MAX)
-        if agent.service:
-            self._services[agent.service] = None
-            if len(self._services) > _SOURCES_MAX:
-                self._services.popitem(last=False)
+        if now - self._known.get(agent_id, 0.0) > _NOTE_S:
+            services = []
+            if agent.service:
+                _note(self._services, agent.service, now, _SOURCES_MAX)
+                services.append((agent.service, now))
+            _note(self._known, agent_id, now, _RULES_MAX)
+            self._gone.append(Known([(agent_id, str(identity.rule), now)], services))
 
-    def _learn(self, call: Call) -> None:
+    def _learn(self, anchor: Span, trace: Trace, named: bool) -> None:
         """Remember whether the spans around calls of this source name their agent."""
-        _note(self._named_around, _source(call.anchor), call.agent.named, _SOURCES_MAX)
+        if trace.before is None:
+            _note(self._named_around, _source(anchor), _ORPHANS if named else 0, _SOURCES_MAX)
 
 
 _K = TypeVar("_K")

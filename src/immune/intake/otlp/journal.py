@@ -51,7 +51,15 @@ class Gone(msgspec.Struct, array_like=True, tag="g", frozen=True, gc=False):
     """Spans that nothing can come of any more."""
 
 
-Entry = Taken | Gone
+class Known(msgspec.Struct, array_like=True, tag="k", frozen=True):
+    """Spans of these came, each lastly about `at`, epoch seconds."""
+
+    agents: list[tuple[str, str, float]]
+    """Id, the rule that gave it (`identity.IdentityRule`), at."""
+    services: list[tuple[str, float]]
+
+
+Entry = Taken | Gone | Known
 
 
 class _Several(msgspec.Struct, array_like=True, tag="s", frozen=True):
@@ -62,7 +70,7 @@ class _Several(msgspec.Struct, array_like=True, tag="s", frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Entry | _Several] = msgspec.msgpack.Decoder(
-    Taken | Gone | _Several
+    Taken | Gone | Known | _Several
 )
 
 
@@ -181,6 +189,8 @@ def waiting(entries: Iterable[Entry]) -> dict[str, tuple[list[Span], dict[str, i
         if isinstance(entry, Taken):
             for span in entry.spans:
                 spans.setdefault(span.trace_id, {}).setdefault(span.span_id, span)
+            continue
+        if isinstance(entry, Known):
             continue
         emitted.setdefault(entry.trace_id, {}).update(entry.emitted)
         held = spans.get(entry.trace_id, {})

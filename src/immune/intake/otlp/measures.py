@@ -61,8 +61,8 @@ class Measured(NamedTuple):
 class Measures:
     """Remembers the last point of each cumulative series."""
 
-    def __init__(self, has_spans: Callable[[str, str | None, bool], bool]) -> None:
-        """`has_spans(agent_id, service, named)`: whether spans of this agent come, or, where
+    def __init__(self, has_spans: Callable[[str, str | None, bool, float], bool]) -> None:
+        """`has_spans(agent_id, service, named, now)`: whether spans of this agent come, or, where
         nothing names it, of its service."""
         self._has_spans = has_spans
         self._series: OrderedDict[bytes, _Last] = OrderedDict()
@@ -74,7 +74,7 @@ class Measures:
         series: dict[bytes, _Last] = {}
         intervals: dict[str, _Interval] = {}
         for point in points:
-            interval = self._interval(point, intervals)
+            interval = self._interval(point, intervals, now)
             if interval is None:
                 continue
             since = self._since(point, series)
@@ -95,7 +95,9 @@ class Measures:
         while len(self._series) > SERIES_MAX:
             self._series.popitem(last=False)
 
-    def _interval(self, point: Point, intervals: dict[str, _Interval]) -> _Interval | None:
+    def _interval(
+        self, point: Point, intervals: dict[str, _Interval], now: float
+    ) -> _Interval | None:
         if names.OPERATION in point.wanted and role_of(point.wanted, speaks=True) is not Role.MODEL:
             self.unmapped["point_of_other_work"] += 1
             return None
@@ -112,7 +114,7 @@ class Measures:
         if identity is None:
             self.unmapped["point_without_agent"] += 1
             return None
-        if self._has_spans(identity.agent_id, agent.service, agent.named):
+        if self._has_spans(identity.agent_id, agent.service, agent.named, now):
             self.unmapped["point_of_an_agent_with_spans"] += 1
             return None
         found = intervals.setdefault(identity.agent_id, _Interval(agent, identity))

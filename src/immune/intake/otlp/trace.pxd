@@ -2,6 +2,7 @@
 """The C types of `trace`: where it is compiled, and only there, what its names hold."""
 
 cimport cython
+from immune.intake.otlp.identity cimport Agent, same
 from immune.intake.otlp.tree cimport Call, Run, Tree
 
 
@@ -9,6 +10,10 @@ from immune.intake.otlp.tree cimport Call, Run, Tree
 @cython.no_gc
 cdef class Trace:
     cdef readonly str trace_id
+    cdef readonly object before
+    cdef Agent _agent
+    cdef bint _several
+    cdef dict _runs
     cdef readonly dict spans
     cdef readonly double came
     cdef readonly double touched
@@ -20,6 +25,9 @@ cdef class Trace:
 
     cpdef hold(self, object span, double now)
     cpdef double arrived(self, str span_id)
+    cpdef tell(self, Agent agent, object run)
+    cpdef whose(self)
+    cpdef missing(self, object span)
     cpdef let_go(self)
     cpdef bint note(self, list members, Py_ssize_t tools, dict emitted)
     @cython.locals(call=Call, run=Run)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from immune.intake.otlp.identity import Agent, same
+from immune.intake.otlp.past import Whose
 from immune.intake.otlp.span import Span
 from immune.intake.otlp.tree import Tree
 
@@ -16,11 +18,17 @@ class Trace:
     """The spans of one trace, and what has been made of them."""
 
     __slots__ = (
-        *("came", "due", "emitted", "later", "leftover", "rooted", "spans", "touched", "trace_id"),
+        *("_agent", "_runs", "_several", "before", "came", "due", "emitted", "later", "leftover"),
+        *("rooted", "spans", "touched", "trace_id"),
     )
 
-    def __init__(self, trace_id: str, now: float) -> None:
+    def __init__(self, trace_id: str, now: float, before: Whose | None = None) -> None:
         self.trace_id = trace_id
+        self.before = before
+        """Whose it was when it was over already; None where it begins."""
+        self._agent: Agent | None = None
+        self._several = False
+        self._runs: dict[str, Agent] | None = None
         self.spans: dict[str, Span] = {}
         self.came = self.touched = now
         """When the first of its spans came, and when the last."""
@@ -52,6 +60,35 @@ class Trace:
         if self.later is None:
             return self.came
         return self.later.get(span_id, self.came)
+
+    def tell(self, agent: Agent, run: str | None) -> None:
+        """Note whose step went out, and the span of the run that it was, if it was one."""
+        if self._agent is None:
+            self._agent = agent
+        elif not same(self._agent, agent):
+            self._several = True
+        if run is not None:
+            if self._runs is None:
+                self._runs = {}
+            self._runs[run] = agent
+
+    def whose(self) -> Whose | None:
+        """Who was at work in it; None where nobody was named."""
+        if self.before is not None:
+            return self.before
+        if self._several:
+            return Whose(None, self._runs or {})
+        return None if self._agent is None else Whose(self._agent, {})
+
+    def missing(self, span: Span) -> str | None:
+        """The nearest span around `span` that did not come; None where the root did."""
+        parent = span.parent_id
+        for _ in range(len(self.spans)):  # and no more, should they be around each other
+            above = self.spans.get(parent or "")
+            if above is None:
+                break
+            parent = above.parent_id
+        return parent
 
     def let_go(self) -> None:
         """Hold no more spans, and be due no more: whoever still knows this trace keeps little."""
