@@ -169,6 +169,7 @@ def assemble(
             workflow=workflow,
             clock=clock,
             params=settings.intake,
+            keep=savings.keep,
         ),
         link=link,
     )

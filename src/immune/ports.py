@@ -229,6 +229,9 @@ class TelemetryStore(Protocol):
     ) -> list[Rollup]:
         """One-minute sums, ascending, for times whose raw rows may be gone."""
 
+    async def lately(self, seconds: float) -> list[AgentRow]:
+        """Who reported within so many seconds before the newest arrival, as those vitals tell."""
+
     async def count(self) -> int:
         """Vitals written in this run, whether their raw rows are still there or not."""
 

@@ -61,6 +61,8 @@ class TelemetryCollector:
         self._last_at: Float64 = np.full((256, 2), -np.inf)
         self._seen: Float64 = np.zeros((256, 2))
         self._facts: Int32 = np.zeros((256, 3), np.int32)
+        self.unsaved: set[str] = set()
+        """Agents met since the start that nobody noted in the store yet."""
         self._begun = 0
         self._under_way: set[int] = set()
         """Batches that somebody may still look into, by number: their codes mean what they did."""
@@ -178,6 +180,7 @@ class TelemetryCollector:
         first = columns.take(new[order])
         first.at = at[order]
         self._see(first)
+        self.unsaved.update(map(self.names.agents.text, np.unique(first.agent).tolist()))
 
     def _see(self, batch: VitalColumns) -> None:
         """Note who was there, and what it told of itself; the batch is in order of time."""

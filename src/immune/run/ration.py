@@ -15,7 +15,7 @@ from typing import Any
 from immune.clock import Clock
 from immune.columns import Rows, VitalColumns
 from immune.errors import StoreDown
-from immune.ports import Rollup, TelemetryStore
+from immune.ports import AgentRow, Rollup, TelemetryStore
 from immune.stores.reserve import Reserve
 from immune.vitals import Kind, Vital
 from immune.web.ports import Journal
@@ -80,6 +80,9 @@ class RationedTelemetry:
         self, agent_id: str, *, kind: Kind | None = None, since: float = 0.0
     ) -> list[Rollup]:
         return await self._store.rollups(agent_id, kind=kind, since=since)
+
+    async def lately(self, seconds: float) -> list[AgentRow]:
+        return await self._store.lately(seconds)
 
     async def count(self) -> int:
         return await self._store.count()
