@@ -18,10 +18,12 @@ from immune.clock import Clock
 from immune.detection import BaselineLearner
 from immune.modes import Mode, Modes
 from immune.ports import AgentRow, BaselineRow, WorkflowStore
+from immune.skew import SavedClocks
 from immune.telemetry import TelemetryCollector
 
 log = structlog.get_logger(__name__)
 
+_CLOCKS = "clocks"
 PART_S = 10.0
 """Seconds between two parts of a round."""
 
@@ -48,6 +50,8 @@ class Savings:
         """Seconds that a round takes."""
         self._unsaved: deque[str] = deque()
         """Agents of the present round whose turn is still to come."""
+        self._clocks = "{}"
+        """What was last saved of clocks that are off."""
         self._part = 0
         """How many of them are saved at once."""
 
@@ -64,6 +68,10 @@ class Savings:
                     self._modes.by_type[name] = mode
                 else:
                     self._modes.everywhere = mode
+        if (clocks := await self._workflow.setting(_CLOCKS)) is not None:
+            self._clocks = clocks
+            told = msgspec.json.decode(clocks.encode(), type=dict[str, SavedClocks])
+            self._collector.load_clocks(told)
         self._load_baselines(await self._workflow.baselines())
         return agents
 
@@ -91,6 +99,10 @@ class Savings:
         met = set(self._collector.unsaved)
         await self._note(self._there(met))
         self._collector.unsaved -= met
+        clocks = msgspec.json.encode(self._collector.save_clocks(), order="deterministic").decode()
+        if clocks != self._clocks:
+            await self._workflow.put_setting(_CLOCKS, clocks)
+            self._clocks = clocks
 
     async def keep(self, agent_ids: Sequence[str]) -> None:
         """Save these agents and what was learned of them, now."""

@@ -6,6 +6,7 @@ import dataclasses
 import random
 from collections.abc import Iterable
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from immune.clock import ManualClock
 from immune.columns import Names, VitalColumns, from_vitals
 from immune.probations import started_at
 from immune.settings import IntakeSettings
-from immune.skew import FORGET_S, HITS_MAX, LATELY_S, MODES, STEADY_S
+from immune.skew import FORGET_S, HITS_MAX, LATELY_S, MODES, STEADY_S, SavedClocks
 from immune.supervisor import Supervisor
 from immune.telemetry import TelemetryCollector
 from immune.testing import MemoryTelemetry
@@ -241,6 +242,21 @@ def test_agents_are_watched_only_while_they_are_off() -> None:
     assert (skew.watched, len(skew._agent)) == (1, rows)
     ward.take((later, later), agent_id="agent-48")
     assert skew.watched == 1
+
+
+def test_clocks_are_known_to_the_next_process() -> None:
+    """From its first step on a host that is behind is scored as it was before the restart."""
+    ward = Ward()
+    ward.run([Host(0.0), Host(300.0)], 120)
+    saved = msgspec.json.encode(ward.collector.save_clocks())
+    later = Ward()
+    later.clock.advance(7200.0)
+    later.names.agents.code("agent-1")
+    clocks = msgspec.json.decode(saved, type=dict[str, SavedClocks])
+    later.collector.load_clocks(clocks | {"nobody": clocks["agent-1"]})
+    assert later.collector.save_clocks() == clocks
+    off = later.run([Host(0.0), Host(300.0)], 60)
+    assert (later.collector.late, max(off)) == (0, 0)
 
 
 def test_vitals_of_the_past_tell_no_clock() -> None:
