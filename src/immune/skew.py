@@ -177,7 +177,7 @@ class Skew:
         }
 
     def load(self, code: int, saved: SavedClocks, now: float) -> None:
-        """Take up what `save` told of an agent, unless it is watched, as if it was seen by `now`."""
+        """Take up what `save` told of an agent that is not watched, as if it was seen at `now`."""
         self._row = grown(self._row, code + 1, 0)
         if self._row[code]:
             return

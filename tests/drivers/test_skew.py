@@ -267,7 +267,7 @@ def test_vitals_of_the_past_tell_no_clock() -> None:
     assert ward.collector._skew.watched == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     offsets=st.lists(st.floats(-250, 850), min_size=1, max_size=4),
     transport_s=st.floats(0, 4),
@@ -292,7 +292,7 @@ def test_whatever_the_clocks_everybody_is_scored(
     assert max(off) <= best + transport_s + 2 * ORDER_S
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(delays=st.lists(st.floats(-250, 80_000), max_size=60), gap_s=st.floats(0, 30))
 def test_no_delays_break_the_books(delays: list[float], gap_s: float) -> None:
     """Whatever comes, there are so many modes of so many hits, each as narrow as it may be."""
