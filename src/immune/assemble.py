@@ -171,6 +171,7 @@ def assemble(
             workflow=workflow,
             clock=clock,
             params=settings.intake,
+            keep=savings.keep,
         ),
         link=link,
     )

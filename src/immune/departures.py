@@ -9,7 +9,7 @@ that was silent for a week.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
@@ -33,7 +33,11 @@ ROOM = 0.05
 """Share of the most agents that is made free at once, so that it is not done for each new one."""
 ALIASES_MAX = 10_000
 
+GONE_S = 60.0
+"""For so long it is noted that an agent was deleted: its last vitals are those of somebody gone."""
+
 _SETTING = "aliases"
+_GONE = "gone"
 
 
 class Departures:
@@ -53,7 +57,12 @@ class Departures:
         workflow: WorkflowStore,
         clock: Clock,
         params: IntakeSettings,
+        keep: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
+        """`keep` saves what was learned of these agents, at once."""
+        self._keep = keep
+        self.gone: dict[str, float] = {}
+        """Agents that were deleted lately, and when, epoch seconds."""
         self._collector = collector
         self._names = collector.names.agents
         self._sentinel = sentinel
@@ -68,7 +77,9 @@ class Departures:
         self._params = params
 
     async def load(self) -> None:
-        """Take up the aliases that were given before a restart."""
+        """Take up the aliases that were given before a restart, and who was deleted."""
+        if (gone := await self._workflow.setting(_GONE)) is not None:
+            self.gone = msgspec.json.decode(gone.encode(), type=dict[str, float])
         stored = await self._workflow.setting(_SETTING)
         if stored is not None:
             for alias, name in msgspec.json.decode(stored.encode(), type=dict[str, str]).items():
@@ -105,10 +116,11 @@ class Departures:
         """Retire one agent. Raises NotFound, and IllegalEvent where somebody must decide first."""
         await self._delete(self._known(agent_id))
 
-    def goodbye(self, agent_id: str) -> None:
+    async def goodbye(self, agent_id: str) -> None:
         """The agent says that it stops: its silence is none until a later step. Raises NotFound."""
-        code = self._known(agent_id)
-        self._sentinel.goodbye(self._names.text(code), self._clock.time())
+        name = self._names.text(self._known(agent_id))
+        self._sentinel.goodbye(name, self._clock.time())
+        await self._keep([name])
 
     async def alias(self, agent_id: str, alias: str) -> dict[str, str]:
         """Steps reported as `alias` count as this agent's from now on; returns all aliases.
@@ -162,9 +174,18 @@ class Departures:
 
     async def _delete(self, code: int) -> None:
         name = self._names.text(code)
-        if why := self._kept(name):
-            raise IllegalEvent(f"{name} {why}: decide that first")
-        await self._retire([code], "deleted")
+        self._check_free(name)
+        # first: who is killed in between may keep an agent, and must not bring one back
+        now = self._clock.time()
+        self.gone = {who: at for who, at in self.gone.items() if now - at <= GONE_S} | {name: now}
+        await self._workflow.put_setting(_GONE, msgspec.json.encode(self.gone).decode())
+        if self._names.find(name) == code:  # nobody was quicker
+            self._check_free(name)
+            await self._retire([code], "deleted")
+
+    def _check_free(self, agent_id: str) -> None:
+        if why := self._kept(agent_id):
+            raise IllegalEvent(f"{agent_id} {why}: decide that first")
 
     def _kept(self, agent_id: str) -> str:
         """Why an agent cannot go, in words; empty where it can."""

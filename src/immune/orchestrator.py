@@ -124,7 +124,7 @@ class ImmuneSystemOrchestrator:
         if (labels := await self.workflow.setting("labels")) is not None:
             self.diagnostician.load(labels.encode())
         await self.casework.load()
-        agents += self._take_in({row.agent_id for row in agents})
+        agents += await self._take_in({row.agent_id for row in agents})
         healings = await self.workflow.healings()
         self.healer.memory.load(healings)
         for agent_id in {h.agent_id for h in healings} - {row.agent_id for row in agents}:
@@ -152,16 +152,25 @@ class ImmuneSystemOrchestrator:
         self._next_housekeeping = now + HOUSEKEEPING_S
         self._next_retention = now + HOUSEKEEPING_S
 
-    def _take_in(self, saved: Collection[str]) -> list[AgentRow]:
-        """Know those, too, who were fenced or had a case before they were saved; return them."""
+    async def _take_in(self, saved: Collection[str]) -> list[AgentRow]:
+        """Know those, too, who reported, were fenced or had a case before they were saved; return
+        them."""
+        gone = self.departures.gone
+        met = {
+            row.agent_id: row
+            for row in await self.telemetry.lately(2 * PART_S)
+            if row.agent_id not in saved and row.last_seen_at > gone.get(row.agent_id, 0.0)
+        }
         since = {i.agent_id: i.opened_at for i in self.casework.open_incidents() if not i.is_fleet}
         since |= {fence.agent_id: fence.ordered_at for fence in self.quarantine.standing()}
         rows = [
             AgentRow(agent_id, first_seen_at=at, last_seen_at=at)
             for agent_id, at in since.items()
-            if agent_id not in saved
+            if agent_id not in saved and agent_id not in met
         ]
+        rows += met.values()
         self.collector.load(rows)
+        self.collector.unsaved.update(met)
         return rows
 
     def _thaw_if_forgotten(self, agent_id: str) -> None:

@@ -237,6 +237,9 @@ class TelemetryStore(Protocol):
         Of all vitals that came, those of just now too, and for times whose raw rows may be gone.
         """
 
+    async def lately(self, seconds: float) -> list[AgentRow]:
+        """Who reported within so many seconds before the newest arrival, as those vitals tell."""
+
     async def count(self) -> int:
         """Vitals written in this run, whether their raw rows are still there or not."""
 

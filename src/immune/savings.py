@@ -1,14 +1,15 @@
 """What was learned, saved a little at a time, and taken up again by the next process.
 
 A round of savings covers every agent whose baseline changed, in equal parts, within `checkpoint_s`;
-that is what a crash may unlearn. Who is there, and the modes that people set, come with it.
+that is what a crash may unlearn. Who is there, and the modes that people set, come with it; who
+was met since the last part goes with the next.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import structlog
@@ -17,10 +18,12 @@ from immune.clock import Clock
 from immune.detection import BaselineLearner
 from immune.modes import Mode, Modes
 from immune.ports import AgentRow, BaselineRow, WorkflowStore
+from immune.skew import SavedClocks
 from immune.telemetry import TelemetryCollector
 
 log = structlog.get_logger(__name__)
 
+_CLOCKS = "clocks"
 PART_S = 10.0
 """Seconds between two parts of a round."""
 
@@ -47,6 +50,8 @@ class Savings:
         """Seconds that a round takes."""
         self._unsaved: deque[str] = deque()
         """Agents of the present round whose turn is still to come."""
+        self._clocks = "{}"
+        """What was last saved of clocks that are off."""
         self._part = 0
         """How many of them are saved at once."""
 
@@ -63,6 +68,10 @@ class Savings:
                     self._modes.by_type[name] = mode
                 else:
                     self._modes.everywhere = mode
+        if (clocks := await self._workflow.setting(_CLOCKS)) is not None:
+            self._clocks = clocks
+            told = msgspec.json.decode(clocks.encode(), type=dict[str, SavedClocks])
+            self._collector.load_clocks(told)
         self._load_baselines(await self._workflow.baselines())
         return agents
 
@@ -87,21 +96,34 @@ class Savings:
         await self.keep(
             [self._unsaved.popleft() for _ in range(min(self._part, len(self._unsaved)))]
         )
+        met = set(self._collector.unsaved)
+        await self._note(self._there(met))
+        self._collector.unsaved -= met
+        clocks = msgspec.json.encode(self._collector.save_clocks(), order="deterministic").decode()
+        if clocks != self._clocks:
+            await self._workflow.put_setting(_CLOCKS, clocks)
+            self._clocks = clocks
 
     async def keep(self, agent_ids: Sequence[str]) -> None:
         """Save these agents and what was learned of them, now."""
         now = self._clock.time()
-        find = self._collector.names.agents.find
-        part = [
-            agent_id for agent_id in agent_ids if find(agent_id) is not None
-        ]  # others were retired
+        part = self._there(agent_ids)
         await self._workflow.put_baselines(
             [
                 BaselineRow(agent_id, kind, now, blob)
                 for agent_id, kind, blob in self._learner.save(part)
             ]
         )
-        rows = [self._collector.row(self._collector.names.agents.code(a)) for a in part]
+        await self._note(part)
+
+    def _there(self, agent_ids: Iterable[str]) -> list[str]:
+        """Those that were not retired meanwhile."""
+        find = self._collector.names.agents.find
+        return [agent_id for agent_id in agent_ids if find(agent_id) is not None]
+
+    async def _note(self, agent_ids: Sequence[str]) -> None:
+        """Save who these agents are, and their own modes."""
+        rows = [self._collector.row(self._collector.names.agents.code(a)) for a in agent_ids]
         await self._workflow.put_agents(
             [
                 msgspec.structs.replace(row, mode=str(self._modes.by_agent.get(row.agent_id, "")))

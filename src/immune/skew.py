@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -53,6 +54,14 @@ class Offset(NamedTuple):
     def put_right(self) -> bool:
         """Whether its steps are moved where the agent has a better clock."""
         return self.behind_s <= OFFSET_MAX_S
+
+
+class SavedClocks(msgspec.Struct, frozen=True, array_like=True):
+    """An agent's steady modes as stored."""
+
+    best_s: float
+    modes: tuple[tuple[float, float], ...]
+    """The least and the greatest delay of each."""
 
 
 class _Deliveries(NamedTuple):
@@ -150,6 +159,35 @@ class Skew:
         rows = self._row[known].astype(np.intp) - 1
         self._release(rows[rows >= 0])
 
+    # ---- storing
+
+    def save(self) -> dict[int, SavedClocks]:
+        """Return the steady modes of each agent that has one that is off, by its code."""
+        steady = self._is_steady()
+        off = (steady & (np.abs(self._low) > self._order_s)).any(axis=1) & (self._off_at > 0)
+        return {
+            int(self._agent[row]): SavedClocks(
+                float(self._best_s[row]),
+                tuple(
+                    (float(self._low[row, mode]), float(self._high[row, mode]))
+                    for mode in np.flatnonzero(steady[row]).tolist()
+                ),
+            )
+            for row in np.flatnonzero(off).tolist()
+        }
+
+    def load(self, code: int, saved: SavedClocks, now: float) -> None:
+        """Take up what `save` told of an agent that is not watched, as if it was seen at `now`."""
+        self._row = grown(self._row, code + 1, 0)
+        if self._row[code]:
+            return
+        (row,) = self._rows_for(np.array([code], np.int32))
+        self._best_s[row], self._off_at[row] = saved.best_s, now
+        for mode, (low, high) in enumerate(saved.modes[:MODES]):
+            self._low[row, mode], self._high[row, mode] = low, high
+            self._since[row, mode], self._last[row, mode] = now - STEADY_S, now
+            self._hits[row, mode] = HITS_MAX
+
     # ---- who is watched
 
     def _watch(self, found: _Deliveries, off: Bool, newest: Float64) -> None:
@@ -159,6 +197,12 @@ class Skew:
         agents, first = agents[new], first[new]
         if not len(agents):
             return
+        rows = self._rows_for(agents)
+        # somebody was as near as this to the present, maybe by another clock
+        self._best_s[rows] = np.maximum(found.came_at[off][first] - newest[agents].max(axis=1), 0)
+
+    def _rows_for(self, agents: Int32) -> Indices:
+        """Give each of these agents a row; none has one."""
         missing = len(agents) - len(self._free)
         if missing > 0:
             size = len(self._agent)
@@ -171,8 +215,7 @@ class Skew:
         rows = np.array([self._free.pop() for _ in range(len(agents))], np.intp)
         self._row[agents] = rows + 1
         self._agent[rows] = agents
-        # somebody was as near as this to the present, maybe by another clock
-        self._best_s[rows] = np.maximum(found.came_at[off][first] - newest[agents].max(axis=1), 0)
+        return rows
 
     def _forget(self, now: float) -> None:
         if now < self._forget_at:

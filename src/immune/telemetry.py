@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from immune.columns import Float64, Int32, Names, VitalColumns, concat
 from immune.errors import QueueFull
 from immune.ports import AgentRow, TelemetryStore
 from immune.settings import IntakeSettings
-from immune.skew import Offset, Skew
+from immune.skew import Offset, SavedClocks, Skew
 from immune.supervisor import Supervisor
 from immune.vitals import Metric
 
@@ -61,6 +61,8 @@ class TelemetryCollector:
         self._last_at: Float64 = np.full((256, 2), -np.inf)
         self._seen: Float64 = np.zeros((256, 2))
         self._facts: Int32 = np.zeros((256, 3), np.int32)
+        self.unsaved: set[str] = set()
+        """Agents met since the start that nobody noted in the store yet."""
         self._begun = 0
         self._under_way: set[int] = set()
         """Batches that somebody may still look into, by number: their codes mean what they did."""
@@ -178,6 +180,7 @@ class TelemetryCollector:
         first = columns.take(new[order])
         first.at = at[order]
         self._see(first)
+        self.unsaved.update(map(self.names.agents.text, np.unique(first.agent).tolist()))
 
     def _see(self, batch: VitalColumns) -> None:
         """Note who was there, and what it told of itself; the batch is in order of time."""
@@ -219,6 +222,7 @@ class TelemetryCollector:
         """Forget these agents; their codes go to others when nobody refers to them any more."""
         self._grow(len(self.names.agents))
         for code in codes:
+            self.unsaved.discard(self.names.agents.text(code))
             self.names.agents.free(code)
         places = np.array(codes, np.intp)
         self._last_at[places] = -np.inf
@@ -260,6 +264,18 @@ class TelemetryCollector:
     def clocks(self) -> list[Offset]:
         """The clocks that agents report by and that are off, the one furthest off first."""
         return self._skew.off(self._clock.time())
+
+    def save_clocks(self) -> dict[str, SavedClocks]:
+        """What is known of clocks that are off, by agent."""
+        return {self.names.agents.text(code): saved for code, saved in self._skew.save().items()}
+
+    def load_clocks(self, clocks: Mapping[str, SavedClocks]) -> None:
+        """Take up what `save_clocks` told of those agents that are known; once, after `load`."""
+        now = self._clock.time()
+        for agent_id, saved in clocks.items():
+            code = self.names.agents.find(agent_id)
+            if code is not None:
+                self._skew.load(code, saved, now)
 
     def row(self, code: int) -> AgentRow:
         """What is known of one agent, without its own mode."""

@@ -19,16 +19,22 @@ from immune.vitals import Vital
 DAY_S = 86_400.0
 
 
-async def built(clock: ManualClock, workflow: MemoryWorkflow, **intake: float) -> System:
+async def built(
+    clock: ManualClock,
+    workflow: MemoryWorkflow,
+    telemetry: MemoryTelemetry | None = None,
+    names: Names | None = None,
+    agents_max: int = 100,
+) -> System:
     """A running system with room for a few agents."""
-    names = Names()
-    params = IntakeSettings(agents_max=int(intake.get("agents_max", 100)))
+    names = names or Names()
+    params = IntakeSettings(agents_max=agents_max)
     system = assemble(
         Settings(intake=params),
         clock=clock,
         names=names,
         workflow=workflow,
-        telemetry=MemoryTelemetry(names),
+        telemetry=telemetry or MemoryTelemetry(names),
         link=ScriptedLink(clock),
         notifier=RecordingNotifier(),
     )
@@ -46,10 +52,10 @@ async def step(system: System, *agent_ids: str) -> None:
     await system.orchestrator.turn()
 
 
-async def _system(**intake: float) -> tuple[System, ManualClock]:
+async def _system(agents_max: int = 100) -> tuple[System, ManualClock]:
     clock, workflow = ManualClock(), MemoryWorkflow("r")
     await workflow.open()
-    return await built(clock, workflow, **intake), clock
+    return await built(clock, workflow, agents_max=agents_max), clock
 
 
 async def test_an_exporter_that_makes_up_ids_ends_in_a_bounded_number_of_agents() -> None:
@@ -142,14 +148,14 @@ async def test_an_agent_that_said_goodbye_is_not_missed() -> None:
     system, clock = await _system()
     for _ in range(60):
         await step(system, "polite", "rude")
-    system.desk.departures.goodbye("polite")
+    await system.desk.departures.goodbye("polite")
     for _ in range(60):
         clock.advance(4.0)
         await step(system)
     assert {i.agent_id for i in system.views.open_incidents()} <= {"rude"}
     assert system.views.open_incidents()
     with pytest.raises(NotFound):
-        system.desk.departures.goodbye("nobody")
+        await system.desk.departures.goodbye("nobody")
 
 
 async def test_a_case_that_is_only_watched_ends_when_its_agent_is_gone_for_a_week() -> None:
@@ -208,7 +214,7 @@ async def test_an_order_need_not_wait_until_the_first_vital_is_scored() -> None:
     desk = system.desk
     await desk.quarantine("held", who="ann", why="it sends mail to customers")
     await desk.departures.delete("gone")
-    desk.departures.goodbye("left")
+    await desk.departures.goodbye("left")
     await desk.departures.alias("known", "new-name")
     await desk.set_mode(Mode.OBSERVE, agent_id="set")
     assert {view.agent_id for view in system.views.agents()} == {"held", "left", "known", "set"}
@@ -260,7 +266,7 @@ async def test_a_step_on_its_way_does_not_undo_a_goodbye() -> None:
         await step(system, "polite", "rude")
     await taken(system, "polite", "rude")
     clock.advance(0.05)
-    system.desk.departures.goodbye("polite")
+    await system.desk.departures.goodbye("polite")
     for _ in range(30):
         clock.advance(4.0)
         await step(system)
@@ -286,3 +292,43 @@ async def test_whoever_is_fenced_is_known_after_a_crash() -> None:
     (view,) = again.views.agents()
     assert (view.agent_id, view.fenced, view.last_seen_at) == ("sick", True, fence.ordered_at)
     assert again.views.roster.columns().fenced.tolist() == [True]
+
+
+async def test_who_was_just_met_is_known_to_the_next_process() -> None:
+    """From its stored vitals, with what they told; who was deleted meanwhile stays gone."""
+    clock, workflow, names = ManualClock(), MemoryWorkflow("r"), Names()
+    telemetry = MemoryTelemetry(names)
+    await workflow.open()
+    killed = await built(clock, workflow, telemetry, names)
+    at = clock.time()
+    vitals = [
+        Vital(agent_id=a, at=at, received_at=at, latency_ms=500.0, agent_type="coder")
+        for a in ("met", "deleted")
+    ]
+    await killed.collector.accept(from_vitals(vitals, names))
+    clock.advance(1.0)
+    await killed.desk.departures.delete("deleted")
+    clock.advance(3600.0)
+    system = await built(clock, workflow, telemetry, names)
+    (view,) = system.views.agents()
+    assert (view.agent_id, view.agent_type, view.first_seen_at) == ("met", "coder", at)
+    assert await workflow.agents() == []
+    for _ in range(12):
+        await step(system)
+    assert [row.agent_id for row in await workflow.agents()] == ["met"]
+
+
+async def test_a_goodbye_outlives_the_process() -> None:
+    """It is kept before it is answered; who is killed then misses the agent no more than before."""
+    clock, workflow, names = ManualClock(), MemoryWorkflow("r"), Names()
+    await workflow.open()
+    killed = await built(clock, workflow)
+    for _ in range(60):
+        await step(killed, "polite", "rude")
+    await killed.orchestrator.savings.save(everything=True)
+    await killed.desk.departures.goodbye("polite")
+    system = await built(clock, workflow, names=names)
+    for _ in range(60):
+        clock.advance(4.0)
+        await step(system)
+    assert {i.agent_id for i in system.views.open_incidents()} == {"rude"}

@@ -7,8 +7,10 @@ from structlog.testing import capture_logs
 from tests.drivers.test_departures import built, step
 
 from immune.clock import ManualClock
+from immune.columns import from_vitals
 from immune.incidents import effects as fx
 from immune.testing import MemoryWorkflow
+from immune.vitals import Vital
 
 
 async def test_a_baseline_of_another_version_is_learned_anew() -> None:
@@ -44,3 +46,25 @@ async def test_a_new_normal_that_was_accepted_survives_a_crash() -> None:
 
     second = await built(clock, workflow)
     assert not (await second.views.agent("a")).baselines
+
+
+async def test_clocks_that_are_off_come_back() -> None:
+    """They are saved within ten seconds of being known, and known from the first vital on."""
+    clock, workflow = ManualClock(), MemoryWorkflow("r")
+    await workflow.open()
+    first = await built(clock, workflow)
+    for _ in range(90):
+        clock.advance(1.0)
+        now = clock.time()
+        for behind_s in (0.0, 300.0):
+            told = Vital(agent_id="a", at=now - behind_s, received_at=now, latency_ms=500.0)
+            await first.collector.accept(from_vitals([told], first.names))
+            await first.orchestrator.turn()
+    (offset,) = first.collector.clocks()
+    assert offset.behind_s == 300.0
+
+    second = await built(clock, workflow)
+    (view,) = second.views.status().clocks
+    assert (view.agent_id, view.behind_s, view.put_right) == ("a", 300.0, True)
+    (saved,) = second.collector.save_clocks().values()
+    assert saved.best_s == 0.0

@@ -253,3 +253,25 @@ def test_what_waited_in_the_last_process_goes_on_in_the_next() -> None:
     assert later[1].input_tokens == 20
     second.flush(T + 200)
     assert second.held == 0
+
+
+def test_a_step_tells_which_process_it_is_of() -> None:
+    """By what its resource says; where that is nothing, by the request in which its span came."""
+    assembler = TraceAssembler()
+    hosts: tuple[dict[str, Any] | None, ...] = (
+        {"host.name": "h-1"},
+        {"host.name": "h-2"},
+        {"host.name": "h-1", "process.pid": 7},
+        None,
+    )
+    sources = []
+    for came_at in (T, T + 0.5):
+        for number, resource in enumerate(hosts):
+            trace_id = f"{number}{came_at}"
+            assembler.feed([run("r", trace_id=trace_id, resource=resource)], came_at)
+    vitals = assembler.flush(T + 10)
+    sources = [vital.source for vital in vitals]
+    assert all(sources)
+    assert {vital.received_at for vital in vitals} == {T + 10}
+    assert sources[:3] == sources[4:7]
+    assert len(set(sources)) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from immune.clock import ManualClock
 from immune.columns import Names, from_vitals
 from immune.errors import StoreDown
 from immune.intake.otlp.journal import SpanJournal
-from immune.run.ration import LOOK_S, ration, refill
+from immune.run.ration import LOOK_S, Refill, ration
 from immune.stores.reserve import MB, SLICES, Reserve
+from immune.supervisor import Supervisor
 from immune.testing import MemoryTelemetry
 from immune.vitals import Vital
 
@@ -59,7 +61,7 @@ async def test_intake_writes_nothing_while_the_reserve_is_short(
     assert await telemetry.count() == len(await telemetry.read("a")) == 1
     assert journal.size == size
     clock = ManualClock()
-    looking = asyncio.create_task(refill(reserve, clock))
+    looking = asyncio.create_task(Refill(reserve, clock)())
     await clock.sleep(0)
     clock.advance(LOOK_S)
     await looking
@@ -79,3 +81,32 @@ async def test_retention_goes_on_while_half_of_it_is_there(
         reserve.give_up()
         await telemetry.sweep(1.0)
     assert store.swept == SLICES // 2
+
+
+async def test_a_full_disk_is_one_failure_however_often_it_is_looked_at(
+    reserve: Reserve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each slice that is given up is one; it is degraded until there is room again."""
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
+    clock = ManualClock()
+    supervisor = Supervisor(clock)
+    supervisor.start("disk", Refill(reserve, clock))
+
+    async def look(times: int) -> tuple[int, bool]:
+        for _ in range(times):
+            clock.advance(LOOK_S)
+            for _ in range(3):
+                await asyncio.sleep(0.002)  # noqa: TID251 - it looks from another thread
+        health = supervisor.health["disk"]
+        return health.failures, health.failing
+
+    await clock.sleep(0)
+    assert await look(3) == (0, False)
+    reserve.give_up()
+    assert await look(30) == (1, True)
+    reserve.give_up()
+    assert await look(30) == (2, True)
+    monkeypatch.undo()
+    assert await look(30) == (2, False)
+    await supervisor.stop()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from immune.columns import Names, from_vitals
-from immune.ports import TelemetryStore
+from immune.ports import AgentRow, TelemetryStore
 from immune.stores.telemetry_sqlite import SqliteTelemetry
 from immune.testing import MemoryTelemetry
 from immune.vitals import Kind, Metric, Vital
@@ -55,6 +55,21 @@ async def test_nothing_is_known_of_an_unknown_agent(store: TelemetryStore, names
     assert await store.rollups("nobody") == []
     assert await store.count() == 0
     assert len(names.agents) == 1
+
+
+async def test_who_reported_lately_is_known_from_its_vitals(
+    store: TelemetryStore, names: Names
+) -> None:
+    """By the latest of each fact; none before the time asked for, none ahead of its arrival."""
+    assert await store.lately(60) == []
+    await put(store, names, [vital(NOW - 100, "gone", received_at=NOW - 100)])
+    told = vital(NOW - 2, "a", received_at=NOW, model="m-1", agent_type="coder", provider="p")
+    await put(store, names, [told, vital(NOW + 9, "b", received_at=NOW)])
+    await put(store, names, [vital(NOW + 1, "a", received_at=NOW + 2, model="m-2")])
+    assert sorted(await store.lately(60), key=lambda row: row.agent_id) == [
+        AgentRow("a", "coder", "m-2", "p", first_seen_at=NOW - 2, last_seen_at=NOW + 1),
+        AgentRow("b", first_seen_at=NOW, last_seen_at=NOW),
+    ]
 
 
 async def test_a_vital_comes_back_as_it_was(

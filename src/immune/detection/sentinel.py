@@ -111,6 +111,7 @@ class Sentinel:
     def sweep(self, now: float) -> Observation:
         """Look for what no vital can tell: silence. `now` is epoch seconds."""
         self._now = max(self._now, now)
+        self._make_room()  # after a restart an agent may be silent before any vital came
         seen = Observation(silences=self._silence.sweep(now))
         for hit in seen.silences:
             self._take(hit, seen)

@@ -36,7 +36,7 @@ from immune.ports import AgentLink, Notifier
 from immune.run.allocator import trim_on_time
 from immune.run.folder import data_folder, salt_of
 from immune.run.listener import address_of
-from immune.run.ration import ration, refill
+from immune.run.ration import Refill, ration
 from immune.settings import Settings
 from immune.stores.dialect import file_of
 from immune.stores.place import place_of
@@ -171,7 +171,7 @@ async def serve_web(
     orchestrator.run()
     orchestrator.supervisor.start("allocator", partial(trim_on_time, orchestrator.clock))
     if home.reserve is not None:
-        orchestrator.supervisor.start("disk", partial(refill, home.reserve, orchestrator.clock))
+        orchestrator.supervisor.start("disk", Refill(home.reserve, orchestrator.clock))
     home.dashboard.run(orchestrator.supervisor)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ from typing import Any
 from immune.clock import Clock
 from immune.columns import Rows, VitalColumns
 from immune.errors import StoreDown
-from immune.ports import Rollup, TelemetryStore
+from immune.ports import AgentRow, Rollup, TelemetryStore
 from immune.stores.reserve import Reserve
 from immune.vitals import Kind, Vital
 from immune.web.ports import Journal
@@ -24,14 +24,26 @@ LOOK_S = 1.0
 """Seconds between two looks whether there is room again."""
 
 
-async def refill(reserve: Reserve, clock: Clock) -> None:
-    """Make the reserve whole when there is room; for a supervisor, which calls it again and again.
+class Refill:
+    """Makes the reserve whole when there is room; for a supervisor, which calls it for ever."""
 
-    Raises StoreDown, in words for people, while it is short.
-    """
-    await clock.sleep(LOOK_S)
-    if reserve.short and not await asyncio.to_thread(reserve.fill):
-        raise StoreDown(reserve.words)
+    def __init__(self, reserve: Reserve, clock: Clock) -> None:
+        self._reserve = reserve
+        self._clock = clock
+        self._said = ""
+
+    async def __call__(self) -> None:
+        """Return once it is whole. Raises StoreDown, in words for people, where it is short and
+        that is news: when the first slice of it is gone, and with each further one."""
+        while True:
+            await self._clock.sleep(LOOK_S)
+            reserve = self._reserve
+            if not reserve.short or await asyncio.to_thread(reserve.fill):
+                self._said = ""
+                return
+            if reserve.words != self._said:
+                self._said = reserve.words
+                raise StoreDown(self._said)
 
 
 def ration(
@@ -85,6 +97,9 @@ class RationedTelemetry:
         until: float | None = None,
     ) -> list[Rollup]:
         return await self._store.rollups(agent_id, kind=kind, since=since, until=until)
+
+    async def lately(self, seconds: float) -> list[AgentRow]:
+        return await self._store.lately(seconds)
 
     async def count(self) -> int:
         return await self._store.count()

@@ -17,8 +17,17 @@ import numpy as np
 
 from immune.columns import KIND_CODE, Float64, Interner, Names, Rows, to_vitals
 from immune.errors import Fatal
-from immune.ports import Rollup
-from immune.stores.telemetry_blocks import Block, decode, encode, join, take, to_columns
+from immune.ports import AgentRow, Rollup
+from immune.stores.telemetry_blocks import (
+    RECORD,
+    Block,
+    decode,
+    encode,
+    join,
+    take,
+    to_columns,
+)
+from immune.stores.telemetry_lately import agents_in
 from immune.stores.telemetry_rollups import ROLLUP, Rollups, merge, roll
 from immune.stores.telemetry_steps import Step, StepIds, note_unsorted
 from immune.vitals import Kind, Vital
@@ -267,6 +276,29 @@ class TelemetryReader:
             for rollup in merge(agent_id, parts)
             if since <= rollup.minute <= until and (kind is None or rollup.kind is kind)
         ]
+
+    def lately(self, seconds: float) -> list[AgentRow]:
+        """As `TelemetryStore.lately`, of the batches that are not yet sorted."""
+        query = (
+            "SELECT body FROM batches WHERE run = ?1 AND received_at >="
+            " (SELECT max(received_at) FROM batches WHERE run = ?1) - ?2 ORDER BY id"
+        )
+        with transaction(self._db, "BEGIN"):
+            found = self._db.execute(query, (self._run, seconds))
+            parts = [decode(body).rows() for (body,) in found]
+        records = np.concatenate([np.zeros(0, RECORD), *parts])
+        return agents_in(
+            records["agent"],
+            records["at"],
+            records["received_at"],
+            records["facts"][:, :3],
+            self._name_of,
+            self._facts.text,
+        )
+
+    def _name_of(self, agent: int) -> str:
+        query = "SELECT text FROM names WHERE run = ? AND family = 'agent' AND code = ?"
+        return str(self._db.execute(query, (self._run, agent)).fetchone()[0])
 
     def _tail(self, agent: int) -> list[Block]:
         """The agent's part of the batches not yet sorted, oldest first."""

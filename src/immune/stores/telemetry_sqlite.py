@@ -21,7 +21,7 @@ import numpy as np
 from immune.clock import Clock, SystemClock
 from immune.columns import Int32, Interner, Names, Rows, VitalColumns
 from immune.errors import Fatal, StoreDown
-from immune.ports import Rollup
+from immune.ports import AgentRow, Rollup
 from immune.stores.lease import Lease
 from immune.stores.telemetry_blocks import Block, to_block
 from immune.stores.telemetry_file import (
@@ -241,6 +241,10 @@ class SqliteTelemetry:
         last = math.inf if until is None else until
         work = partial(held.reader.rollups, agent_id, kind, since, last)
         return await _on(held.read_thread, work)
+
+    async def lately(self, seconds: float) -> list[AgentRow]:
+        held = self._held()
+        return await _on(held.read_thread, partial(held.reader.lately, seconds))
 
     async def count(self) -> int:
         held = self._held()

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from immune.columns import KIND_CODE, Int32, Names, Rows, VitalColumns, to_vitals
-from immune.ports import Rollup
+from immune.columns import KIND_CODE, Int32, Names, Rows, VitalColumns, concat, to_vitals
+from immune.ports import AgentRow, Rollup
+from immune.stores.telemetry_lately import agents_in
 from immune.stores.telemetry_rollups import merge, roll
 from immune.vitals import Kind, Vital
 
@@ -177,6 +178,22 @@ class MemoryTelemetry:
                 parts.append(roll(c.agent[rows], c.kind[rows], c.at[rows], c.values[rows]))
         last = math.inf if until is None else until
         return [rollup for rollup in merge(agent_id, parts) if since <= rollup.minute <= last]
+
+    async def lately(self, seconds: float) -> list[AgentRow]:
+        batches = [batch.columns for batch in self._batches]
+        newest = max((float(c.received_at.max()) for c in batches), default=0.0)
+        found = [c for c in batches if c.received_at.max() >= newest - seconds]
+        if not found:
+            return []
+        lately = concat(found)
+        return agents_in(
+            lately.agent,
+            lately.at,
+            lately.received_at,
+            np.column_stack([lately.agent_type, lately.model, lately.provider]),
+            self._own.agents.text,
+            self._own.facts.text,
+        )
 
     async def count(self) -> int:
         return self._written

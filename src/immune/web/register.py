@@ -49,7 +49,7 @@ def register(departures: Departures) -> list[Route]:
         return Gone(agent_id)
 
     async def goodbye(agent_id: str, order: Goodbye) -> Gone:
-        departures.goodbye(agent_id)
+        await departures.goodbye(agent_id)
         return Gone(agent_id)
 
     async def alias(agent_id: str, order: Alias) -> Aliases:
