@@ -107,6 +107,7 @@ class ImmuneSystemOrchestrator:
         self._next_sweep = 0.0
         self._next_housekeeping = 0.0
         self._next_retention = 0.0
+        self._more_to_sweep = False
         self._next_checkpoint = 0.0
         self._looked_at = 0.0
         self._notices: list[fx.Notify] = []
@@ -211,15 +212,18 @@ class ImmuneSystemOrchestrator:
         await self.relay.dispatch()
 
     async def _retain_on_time(self) -> None:
-        await self.clock.sleep(RETENTION_S)
-        await self.retain()
+        if not self._more_to_sweep:
+            await self.clock.sleep(RETENTION_S)
+        # a slice a round: however long it goes on, how it fares is told
+        self._more_to_sweep = False
+        self._more_to_sweep = await self.telemetry.sweep(self.clock.time())
 
     async def turn(self) -> None:
         """One full turn in virtual time: until nothing waits."""
         now = self.clock.time()
         if now >= self._next_retention:
             self._next_retention = now + HOUSEKEEPING_S
-            await self.supervisor.round("retention", self.retain)
+            await self.supervisor.round("retention", self._sweep_all)
         while True:
             took = await self.supervisor.round("absorb", self._absorb_all)
             ticked = await self.supervisor.round("tick", self.tick)
@@ -235,6 +239,10 @@ class ImmuneSystemOrchestrator:
 
     async def _relay_all(self) -> None:
         while self.relay.due() and await self.relay.round():
+            pass
+
+    async def _sweep_all(self) -> None:
+        while await self.telemetry.sweep(self.clock.time()):
             pass
 
     # --- rounds ------------------------------------------------------------------------------
@@ -289,11 +297,6 @@ class ImmuneSystemOrchestrator:
             log.warning("away", seconds=round(away_s, 1))
             self.sentinel.restart(now)
             self._grace_until = max(self._grace_until, now + self.settings.grace_s)
-
-    async def retain(self) -> None:
-        """Keep the telemetry store in its bounds, slice by slice; whoever appends comes between."""
-        while await self.telemetry.sweep(self.clock.time()):
-            pass
 
     # --- listeners ---------------------------------------------------------------------------
 

@@ -147,6 +147,8 @@ class TelemetryWriter:
         self._db = connection
         self._run = run
         self._steps = StepIds(connection, run)
+        self.last_bytes = 0
+        """What the last batch takes in the file."""
 
     def write(self, blocks: Sequence[Block], names: Sequence[NewName]) -> list[Rows | None]:
         """Write the blocks as one batch, leaving out steps that are known by their id.
@@ -185,6 +187,7 @@ class TelemetryWriter:
             )
             db.execute("UPDATE runs SET written = written + ? WHERE run = ?", (len(records), run))
             db.execute("UPDATE totals SET raw_bytes = raw_bytes + ?", (len(body),))
+            self.last_bytes = len(body)
         self._steps.told(steps)
         return new
 

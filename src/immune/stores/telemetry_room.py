@@ -56,8 +56,8 @@ def far_past(db: sqlite3.Connection, retention: TelemetryRetention) -> bool:
 def make_room(db: sqlite3.Connection, retention: TelemetryRetention, bytes_wanted: int) -> None:
     """Remove about so many bytes of the oldest vitals, or all that is past the limit.
 
-    Where who writes removes twice what comes, the file grows no further, and a limit that was
-    lowered is reached in steps. The ids of steps must have been noted.
+    Where who writes removes twice what the one before wrote, the file grows no further, and a limit
+    that was lowered is reached in steps. The ids of steps must have been noted.
     """
     least = max(raw_bytes(db) - bytes_wanted, retention.raw_bytes_max)
     while raw_bytes(db) > least and drop_vitals(db, retention, 0.0):

@@ -195,8 +195,7 @@ class SqliteTelemetry:
         def work() -> list[Rows | None]:
             if far_past(held.write, self._retention):
                 held.writer.note_steps()  # what goes may be among those not noted yet
-                coming = sum(len(block.records) for block in blocks)
-                make_room(held.write, self._retention, 2 * coming)
+                make_room(held.write, self._retention, 2 * held.writer.last_bytes)
             return held.writer.write(blocks, agents + facts)
 
         try:
