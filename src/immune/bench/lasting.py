@@ -25,6 +25,8 @@ DOUBLED = round(60 * np.log(2) / np.log(DRIFT_A_MINUTE))
 """Samples after which the drift has doubled the latency: 139 minutes."""
 LEARNED_WITHIN = 100
 WATCHED_AFTER = 1800
+SIGMAS = (0.2, 0.6, 1.0)
+"""Of the latency's logarithm where a drift is looked for."""
 SWING = 1.5
 """Times the middle of the day that its busiest hour takes, and its quietest is quicker."""
 PACES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -81,10 +83,16 @@ class _Fleet:
                 self.sentinel.forget(finding.agent_id)
 
 
-def drift_figures(fleets: int, seed: int, baseline: int = BASELINE) -> Iterable[Figure]:
-    """How long a slow drift goes untold."""
-    agents = fleets * FLEET
-    fleet = _Fleet(agents, LogNormal(0.6, spread=0.2), np.random.default_rng(seed))
+def drift_figures(
+    fleets: int, seed: int, baseline: int = BASELINE, sigmas: Sequence[float] = SIGMAS
+) -> Iterable[Figure]:
+    """How long a slow drift goes untold, in quiet and in noisy metrics."""
+    for sigma in sigmas:
+        yield _drift(fleets * FLEET, sigma, seed, baseline)
+
+
+def _drift(agents: int, sigma: float, seed: int, baseline: int) -> Figure:
+    fleet = _Fleet(agents, LogNormal(sigma, spread=0.2), np.random.default_rng(seed))
     fleet.learn(baseline)
     began = _START + fleet.passed
     found: dict[str, float] = {}
@@ -97,8 +105,8 @@ def drift_figures(fleets: int, seed: int, baseline: int = BASELINE) -> Iterable[
     delays = np.array([found.get(agent_id, np.inf) for agent_id in fleet.ids])
     median, low, high = median_interval(delays)
     share_low, share_high = share_interval(len(found), agents)
-    yield at_least(
-        "lasting/drift_half_percent_a_minute/found",
+    return at_least(
+        f"lasting/drift_half_percent_a_minute/sigma_{sigma:g}/found",
         len(found) / agents,
         0.95,
         "share before it doubles",

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from immune.bench.confidence import rate_bound
 from immune.bench.figures import Figure, at_most
 from immune.columns import Names, from_vitals
 from immune.detection import BaselineLearner, DetectionParams, Sentinel, Tier
@@ -90,15 +91,26 @@ def real_agent_figures(folder: Path | None) -> Iterable[Figure]:
             ready += judged
             suspicions += tiers.count(Tier.SUSPICION)
             quarantines += tiers.count(Tier.QUARANTINE)
-        note = f"{steps} runs, {ready} of them of agents with a baseline ready"
+        note = f"{steps} runs, {ready} of them of agents with a baseline ready: of these "
     yield at_most(
         "real_agents/suspicions",
         1000 * suspicions / steps if steps else None,
         1.0,
         "in 1,000 steps",
-        note=note,
+        note=note + _bound(suspicions, ready),
     )
-    yield at_most("real_agents/quarantines", quarantines if steps else None, 0, "in all", note=note)
+    yield at_most(
+        "real_agents/quarantines",
+        quarantines if steps else None,
+        0,
+        "in all",
+        note=note + _bound(quarantines, ready),
+    )
+
+
+def _bound(events: int, steps: int) -> str:
+    """What is shown of a rate by so many events in so many steps."""
+    return f"at most {1000 * rate_bound(events, steps):.1f} in 1,000 (95 %)" if steps else ""
 
 
 def _watch(vitals: list[Vital]) -> tuple[list[Tier], int]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from immune.bench.alarms import READY, STEPS_PER_HOUR, Alarms, Tally
-from immune.bench.confidence import share_interval
+from immune.bench.confidence import rate_bound, share_interval
 from immune.bench.delays import Change, Delays, Promise, compared, delays
 from immune.bench.figures import Figure, at_least, at_most
 from immune.bench.watch import Watch
@@ -124,4 +124,10 @@ def young_age_figures(each: int, seed: int) -> Iterable[Figure]:
             note=f"told, not promised; 95 % {low:.3f} to {high:.3f}",
         )
         accused = int(np.isfinite(found.ours[each:]).sum())
-        yield at_most(f"{name}/well/quarantines", accused, 0, "in all", note=f"of {each} newcomers")
+        yield at_most(
+            f"{name}/well/quarantines",
+            accused,
+            0,
+            "in all",
+            note=f"of {each} newcomers: at most {100 * rate_bound(accused, each):.2g} % (95 %)",
+        )

@@ -116,7 +116,7 @@ class DriftParams(msgspec.Struct, frozen=True, kw_only=True):
     times: float = 1.55
     """Times worse than the anchor that the recent mean must be: above what a day from 1/1.5 to 1.5
     shows (1.48), below what half a per cent a minute shows when it has doubled (1.69)."""
-    errors: float = 2.0
+    errors: float = 1.5
     """Standard errors that it must be beyond that."""
     anchor_s: float = 21_600.0
     """Seconds that the anchor remembers; with more, a day's swing looks like a drift."""
