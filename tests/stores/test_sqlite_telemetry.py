@@ -93,6 +93,28 @@ async def test_an_agent_that_was_retired_and_comes_back_has_its_past(path: Path)
     assert rows(path, "names WHERE family = 'agent'") == 3
 
 
+async def test_names_go_when_nothing_is_left_of_their_agents(path: Path) -> None:
+    """With the next start; whoever has a vital, sorted or not, or a minute keeps its name."""
+    async with opened(path) as store:
+        for agent, at, swept_at in [
+            ("gone", NOW, NOW + 31 * DAY_S),
+            ("summed", NOW + 31 * DAY_S, NOW + 33 * DAY_S),
+            ("sorted", NOW + 33 * DAY_S, NOW + 33 * DAY_S + 1000),
+            ("waiting", NOW + 33 * DAY_S + 1000, NOW),
+        ]:
+            await put(store, vital(at, agent, received_at=at))
+            while await store.sweep(swept_at):
+                pass
+        assert rows(path, "batches") == rows(path, "chunks") == 1
+    async with opened(path) as store:
+        await put(store, vital(NOW, "new"))
+        assert await store.read("gone") == await store.rollups("gone") == []
+        for agent in ("summed", "sorted", "waiting"):
+            assert [r.agent_id for r in await store.rollups(agent)] == [agent]
+        assert len(await store.read("waiting")) == 1
+    assert rows(path, "names WHERE family = 'agent'") == 4
+
+
 async def test_new_agents_at_once_are_told_apart(path: Path) -> None:
     """Two requests bring the same strangers side by side: each has one code in the file."""
     async with opened(path) as store:

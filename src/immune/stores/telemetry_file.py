@@ -28,6 +28,7 @@ from immune.stores.telemetry_blocks import (
     to_columns,
 )
 from immune.stores.telemetry_lately import agents_in
+from immune.stores.telemetry_names import drop_names
 from immune.stores.telemetry_rollups import ROLLUP, Rollups, merge, roll
 from immune.stores.telemetry_steps import Step, StepIds, note_unsorted
 from immune.vitals import Kind, Vital
@@ -124,6 +125,7 @@ def open_run(connection: sqlite3.Connection, run_id: str) -> tuple[int, StoredNa
                 connection.execute(f"ALTER TABLE steps DROP COLUMN {column}")
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         note_unsorted(connection)
+        drop_names(connection)
         # files of earlier releases lack it
         connection.execute("CREATE INDEX IF NOT EXISTS names_by_text ON names (run, family, text)")
         connection.execute("INSERT OR IGNORE INTO runs (run_id, written) VALUES (?, 0)", (run_id,))
