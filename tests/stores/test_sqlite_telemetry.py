@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -330,14 +331,20 @@ async def test_a_file_beyond_its_limit_shrinks_while_it_is_in_use(path: Path) ->
         assert sum(r.steps for r in await store.rollups("agent-3")) == 60
 
 
-async def test_appends_wait_for_no_sweep_but_its_slice(path: Path) -> None:
-    """What arrives during a commit is written by the next, together."""
+async def test_what_arrives_during_a_commit_is_written_by_the_next_together(path: Path) -> None:
+    """However many requests bring it: one commit for each would be slow."""
     async with opened(path) as store:
         names = store._names
-        waiting = [
-            store.append(from_vitals([vital(NOW + i, f"agent-{i}")], names)) for i in range(40)
+        assert store._open is not None
+        committed = threading.Event()
+        store._open.write_thread.submit(committed.wait)
+        requests = [
+            asyncio.ensure_future(store.append(from_vitals([vital(NOW + i, f"agent-{i}")], names)))
+            for i in range(40)
         ]
-        await asyncio.gather(*waiting)
+        await asyncio.sleep(0.1)  # all have come by then, or there are more batches
+        committed.set()
+        await asyncio.gather(*requests)
         assert rows(path, "batches") <= 2
         assert await store.count() == 40
 
