@@ -35,7 +35,7 @@ crash: $(INSTALLED) ## kill servers, let their stores fail: the long runs (ARGS=
 fuzz: $(INSTALLED) ## mutate requests against the decoders for 10 minutes (ARGS="--seconds 60")
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-soak: $(INSTALLED) ## an hour of load and a virtual week: no memory leaks (ARGS="--minutes 5 --days .2")
+soak: $(INSTALLED) ## two hours of load and a virtual week: no memory leaks (ARGS="--minutes 5 --days .2")
 	$(BIN)/python -m tests.soak $(ARGS)
 
 lint: $(INSTALLED) $(MODULES) ## ruff, mypy, the import contracts and the page's types

@@ -2,9 +2,9 @@
 
 `tests.crash.server` is what `immune serve` runs, with a link to a fleet in a process of its own
 (`tests.crash.fleet`), so that cases go all the way: fenced, healed, watched, released. The fleet
-falls ill again and again, other agents come and go, people decide and look on. The first quarter of
-the time is the warm-up; an agent is retired a third of that after its last step, so that as many
-go as come by then.
+falls ill again and again, other agents come and go, people decide and look on. The first hour is
+the warm-up, or half of a shorter run; an agent is retired a sixth of that after its last step, so
+that as many go as come by then.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ from tests.soak.memory import Trend, memory_of, trend
 from tests.soak.passers import Passers
 from tests.soak.people import OnCall, Page
 
-WARMUP = 0.25
-"""Share of the time."""
+WARMUP_S = 3600.0
 STEP_S = 1.0
 INFECT_EVERY_S = 10.0
 PAGES = 5
@@ -74,6 +73,7 @@ def soak(folder: Path, *, seconds: float, agents: int, seed: int, every_s: float
     Raises AssertionError for a wrong answer and for a fault in the server's log.
     """
     log = folder / "log"
+    warmup_s = min(WARMUP_S, seconds / 2)
     settings = {
         "IMMUNE_MODE": "enforce",
         "IMMUNE_SERVER__PORT": "0",
@@ -81,7 +81,7 @@ def soak(folder: Path, *, seconds: float, agents: int, seed: int, every_s: float
         "IMMUNE_BRAKE__SHARE": "1",
         "IMMUNE_CASES__STAY_WELL_S": "120",
         "IMMUNE_CASES__APPROVAL_DEADLINE_S": "60",
-        "IMMUNE_INTAKE__RETIRE_AFTER_S": str(WARMUP / 3 * seconds),
+        "IMMUNE_INTAKE__RETIRE_AFTER_S": str(warmup_s / 6),
     }
     with ExitStack() as stack:
         fleet = stack.enter_context(
@@ -127,5 +127,5 @@ def soak(folder: Path, *, seconds: float, agents: int, seed: int, every_s: float
         passers=passers.came,
         decisions=sum(on_call.decisions.values()),
         visits=sum(page.visits for page in pages),
-        trend=trend(hours, readings, warmup_h=WARMUP * seconds / 3600),
+        trend=trend(hours, readings, warmup_h=warmup_s / 3600),
     )
