@@ -334,19 +334,19 @@ async def test_a_file_beyond_its_limit_shrinks_while_it_is_in_use(path: Path) ->
 async def test_what_arrives_during_a_commit_is_written_by_the_next_together(path: Path) -> None:
     """However many requests bring it: one commit for each would be slow."""
     async with opened(path) as store:
-        names = store._names
+        await put(store, *(vital(NOW, f"agent-{i}") for i in range(40)))
         assert store._open is not None
         committed = threading.Event()
         store._open.write_thread.submit(committed.wait)
-        requests = [
-            asyncio.ensure_future(store.append(from_vitals([vital(NOW + i, f"agent-{i}")], names)))
-            for i in range(40)
-        ]
-        await asyncio.sleep(0)  # noqa: TID251 - only to let them come
+        requests = []
+        for i in range(40):
+            columns = from_vitals([vital(NOW + 1, f"agent-{i}")], store._names)
+            requests.append(asyncio.create_task(store.append(columns)))
+            await asyncio.sleep(0)  # noqa: TID251 - only to let it come
         committed.set()
         await asyncio.gather(*requests)
-        assert rows(path, "batches") <= 2
-        assert await store.count() == 40
+        assert rows(path, "batches") <= 3
+        assert await store.count() == 80
 
 
 async def test_a_caller_that_leaves_takes_nothing_with_it(path: Path) -> None:
