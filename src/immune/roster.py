@@ -27,6 +27,9 @@ SILENT_S = 60.0
 """An agent is silent after a minute, and after `SILENT_STEPS` of its own intervals."""
 SILENT_STEPS = 5.0
 
+_AT_ONCE = 4096
+"""Agents whose stored steps are read at once: what bounds the memory of a look."""
+
 
 class FleetColumns(NamedTuple):
     """Every agent that ever reported; arrays of one length, ascending by code."""
@@ -136,30 +139,28 @@ class Roster:
 
     def usd_per_hour(self, codes: Int32) -> Float32:
         """What each of these agents spends, (n,), over its last stored steps; NaN where unknown."""
-        learner = self._system.learner
         spent = np.full(len(codes), np.nan, np.float32)
-        rows, owner = [], []
-        for place, code in enumerate(codes.tolist()):
-            found = learner.streams.of_agent(code)
-            rows.append(found)
-            owner += [place] * len(found)
-        streams = np.concatenate(rows) if rows else np.zeros(0, np.intp)
-        if not len(streams):
-            return spent
-        at, values = learner.ring.of(streams)
-        cost = values[:, :, Metric.COST_USD]
+        for first in range(0, len(codes), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            spent[some] = self._spent(codes[some])
+        return spent
+
+    def _spent(self, codes: Int32) -> Float32:
+        learner = self._system.learner
+        streams, owner = learner.streams.of_agents(codes)
+        at, cost = learner.ring.metric(streams, Metric.COST_USD)
         told = ~np.isnan(cost)
         steps = told.sum(axis=1)
         first = np.where(told, at, np.inf).min(axis=1, initial=np.inf)
         last = np.where(told, at, -np.inf).max(axis=1, initial=-np.inf)
         enough = (steps > 1) & (last > first)
-        hours = np.where(enough, last - first, 1.0) / HOUR_S
-        # n steps span n - 1 intervals
-        rate = np.nansum(cost, axis=1) * (steps - 1) / np.maximum(steps, 1) / hours
-        for place, usd, known in zip(owner, rate.tolist(), enough.tolist(), strict=True):
-            if known:
-                spent[place] = usd + (0.0 if np.isnan(spent[place]) else float(spent[place]))
-        return spent
+        rate = np.nansum(cost[enough], axis=1) / (last - first)[enough] * HOUR_S
+        rate *= 1 - 1 / steps[enough]  # n steps span n - 1 intervals
+        spent = np.zeros(len(codes), np.float32)
+        np.add.at(spent, owner[enough], rate.astype(np.float32))
+        known = np.zeros(len(codes), np.bool_)
+        known[owner[enough]] = True
+        return np.where(known, spent, np.float32(np.nan))
 
 
 Level = tuple[float, float, float]

@@ -114,7 +114,7 @@ class Savings:
                 for agent_id, kind, blob in self._learner.save(part)
             ]
         )
-        await self._note(part)
+        await self._note(self._there(part))
 
     def _there(self, agent_ids: Iterable[str]) -> list[str]:
         """Those that were not retired meanwhile."""

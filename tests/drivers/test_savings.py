@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
 import msgspec
 from structlog.testing import capture_logs
 from tests.drivers.test_departures import built, step
@@ -9,6 +11,7 @@ from tests.drivers.test_departures import built, step
 from immune.clock import ManualClock
 from immune.columns import from_vitals
 from immune.incidents import effects as fx
+from immune.ports import BaselineRow
 from immune.testing import MemoryWorkflow
 from immune.vitals import Vital
 
@@ -68,3 +71,31 @@ async def test_clocks_that_are_off_come_back() -> None:
     assert (view.agent_id, view.behind_s, view.put_right) == ("a", 300.0, True)
     (saved,) = second.collector.save_clocks().values()
     assert saved.best_s == 0.0
+
+
+async def test_who_is_retired_while_it_is_saved_is_not_known_again() -> None:
+    """A store takes its time, and an agent may go meanwhile."""
+    clock = ManualClock()
+    workflow = _Slow("r")
+    await workflow.open()
+    system = await built(clock, workflow)
+    for _ in range(20):
+        await step(system, "a", "b")
+    code = system.views.code("b")
+    assert code is not None
+    workflow.meanwhile = lambda: system.orchestrator.departures.delete("b")
+    await system.orchestrator.savings.keep(["a", "b"])
+    assert system.names.agents.find("b") is None
+    assert [row.agent_id for row in await workflow.agents()] == ["a"]
+
+
+class _Slow(MemoryWorkflow):
+    """A store during whose work something else happens, once."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def put_baselines(self, rows: Sequence[BaselineRow]) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        await super().put_baselines(rows)

@@ -123,6 +123,7 @@ AGENT = st.tuples(
 SECOND = st.fixed_dictionaries(
     {
         "agents": st.dictionaries(st.integers(1, 12), AGENT, max_size=6),
+        "gone": st.sets(st.integers(1, 12), max_size=2),
         "cases": st.dictionaries(st.integers(1, 12), st.sampled_from(["inc-1", "inc-2", ""])),
         "models": st.dictionaries(st.integers(1, 12), st.sampled_from("xyz"), max_size=2),
         "allowance": st.integers(-100, 400),
@@ -140,6 +141,7 @@ def test_whoever_comes_at_any_time_sees_the_same(seconds: list[dict[str, Any]]) 
     viewers = [Viewer.of(board.whole())]
     for second in seconds:
         fleet.agents.update(second["agents"])
+        fleet.agents = {c: agent for c, agent in fleet.agents.items() if c not in second["gone"]}
         fleet.cases.update(second["cases"])
         fleet.cases = {code: name for code, name in fleet.cases.items() if name}
         fleet.models.update(second["models"])
@@ -202,6 +204,27 @@ def test_a_crowd_that_joins_at_once_is_taken_as_a_whole() -> None:
     assert board.advance(fleet.columns(), 10).reset
     fleet.agents[501] = (HEALTHY, 0.0, 0.0, False)
     assert board.advance(fleet.columns(), PLENTY).joined == [("agent-501", "coder", "m", "p")]
+
+
+def test_who_stays_keeps_what_was_known_when_another_leaves() -> None:
+    """Only the places change, and though somebody leaves every second, all are looked at."""
+    fleet = Fleet(dict.fromkeys(range(1, 301), (HEALTHY, 0.0, 0.0, False)))
+    fleet.usd = {code: float(code) for code in fleet.agents}
+    board = Board(fleet)
+    board.advance(fleet.columns(), PLENTY)
+    fleet.usd = dict.fromkeys(fleet.usd, 9.0)
+    fleet.models = {300: "new"}
+    del fleet.agents[1]
+    assert board.advance(fleet.columns(), PLENTY).reset
+    whole = board.whole()
+    assert whole.ids == [f"agent-{code}" for code in range(2, 301)]
+    assert [whole.cost[code - 2] in (code, 9.0) for code in range(2, 301)] == [True] * 299
+    for code in range(2, 40):
+        del fleet.agents[code]
+        assert board.advance(fleet.columns(), PLENTY).reset
+    whole = board.whole()
+    assert set(whole.cost) == {9.0}
+    assert whole.words[whole.models[-1]] == "new"
 
 
 @pytest.mark.parametrize(("usd", "told"), [(1.1, False), (2.0, True), (float("nan"), True)])

@@ -107,6 +107,15 @@ class Ring:
             means: Float32 = sums / counts
         return means, counts, latest
 
+    def metric(self, rows: Indices, metric: Metric) -> tuple[Float64, Float32]:
+        """Return (m, length) times and (m, length) values of one metric, neither count nor rare, in
+        no order, NaN where empty."""
+        filled = np.arange(self._length) < self._count[rows, None]
+        at = np.where(filled, times(self._stamps[rows], self._latest[rows, None]), np.nan)
+        logs = self._logs[rows, :, metric].astype(np.float32)
+        values = np.expm1(logs) / _SCALE[metric]
+        return at, np.where(filled, values, np.float32(np.nan)).astype(np.float32)
+
     def of(self, rows: Indices) -> tuple[Float64, Float32]:
         """Return (m, length) times and (m, length, 8) values in no order, NaN where empty."""
         empty = np.arange(self._length) >= self._count[rows, None]

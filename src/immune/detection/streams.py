@@ -43,6 +43,15 @@ class Streams:
         rows = self._table[agent] if agent < len(self._table) else np.zeros(0, np.int32)
         return rows[rows >= 0].astype(np.intp)
 
+    def of_agents(self, agents: Int32) -> tuple[Indices, Indices]:
+        """Return the rows of these agents (n,), (m,), and for each the place of its agent in
+        `agents`, (m,), ascending."""
+        rows = np.full((len(agents), len(KINDS)), -1, np.intp)
+        known = agents < len(self._table)
+        rows[known] = self._table[agents[known]]
+        owner, kind = np.nonzero(rows >= 0)
+        return rows[owner, kind], owner
+
     def of_batch(self, columns: VitalColumns) -> tuple[Indices, Indices]:
         """Return each vital's row, and the rows that are new."""
         slots = slots_of(columns)

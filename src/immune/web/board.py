@@ -108,9 +108,6 @@ class Board:
         self._source = source
         self.tick = 0
         self._look_from = 0
-        self._clear()
-
-    def _clear(self) -> None:
         self._rows: list[AgentRow] = []
         self._codes: Ints = np.zeros(0, np.int32)
         self._place: Ints = np.zeros(0, np.int32)
@@ -123,9 +120,10 @@ class Board:
         """Take in the fleet as it is; say what is news, in about `allowance` bytes."""
         self.tick += 1
         gone = self._forget_gone(now)
-        joined, reset = self._join(now, allowance)
-        if gone:
-            self._told_all(now)
+        joined, many = self._join(now, allowance)
+        if gone or many:
+            self._told = self._current(now)
+            self._look(PAIR_BYTES * len(self._rows))
             return FleetMoved(self.tick, reset=True)
         allowance -= JOINED_BYTES * len(joined)
         facts, cost = self._look(min(max(allowance, 0), DRIFT_BYTES) // 4)
@@ -135,15 +133,21 @@ class Board:
         allowance -= ROW_BYTES * len(rows)
         drift = min(max(allowance, 0), DRIFT_BYTES)
         evidence = self._shift(current.evidence, drift // PAIR_BYTES)
-        if reset:
-            return FleetMoved(self.tick, reset=True)
         return FleetMoved(self.tick, False, joined, facts, rows, evidence, cost)
 
     def _forget_gone(self, now: FleetColumns) -> bool:
-        """Begin an empty board where somebody on it was retired."""
-        if np.isin(self._codes, now.code).all():
+        """Take those off the board who were retired; the places of the others change."""
+        here = np.isin(self._codes, now.code)
+        if here.all():
             return False
-        self._clear()
+        self._rows = [row for row, stays in zip(self._rows, here.tolist(), strict=True) if stays]
+        self._codes, self._cost = self._codes[here], self._cost[here]
+        self._place[:] = -1
+        self._place[self._codes] = np.arange(len(self._codes))
+        told = self._told
+        self._told = _Changing(
+            told.state[here], told.evidence[here], told.severity[here], told.flags[here], {}
+        )
         return True
 
     # --- who is there ------------------------------------------------------------------------
@@ -159,7 +163,7 @@ class Board:
         new = now.code[self._place[now.code] < 0]
         if not len(new):
             return [], False
-        reset = len(new) > JOINED_MAX or JOINED_BYTES * len(new) > allowance
+        many = len(new) > JOINED_MAX or JOINED_BYTES * len(new) > allowance
         rows = [self._source.row(code) for code in new.tolist()]
         self._place[new] = np.arange(len(self._rows), len(self._rows) + len(new))
         self._rows += rows
@@ -175,17 +179,11 @@ class Board:
             np.concatenate([told.flags, blank]),
             told.case,
         )
-        self._cost = np.concatenate([self._cost, np.full(len(new), -1, np.float32)])
-        if reset:
-            self._told_all(now)
+        if many:
+            self._cost = np.concatenate([self._cost, _rounded(self._source.usd_per_hour(new))])
             return [], True
+        self._cost = np.concatenate([self._cost, np.full(len(new), -1, np.float32)])
         return [(r.agent_id, r.agent_type, r.model, r.provider) for r in rows], False
-
-    def _told_all(self, now: FleetColumns) -> None:
-        """Everybody takes the board anew: it shows all as it is."""
-        current = self._current(now)
-        self._told = current
-        self._cost = _rounded(self._source.usd_per_hour(self._codes))
 
     def _look(self, allowance: int) -> tuple[list[tuple[int, str, str, str]], list[float]]:
         """Look at a part of the agents for changed facts and changed spending."""
