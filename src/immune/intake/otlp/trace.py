@@ -77,8 +77,8 @@ class Trace:
         if self.before is not None:
             return self.before
         if self._several:
-            return Whose(None, self._runs or {})
-        return None if self._agent is None else Whose(self._agent, {})
+            return Whose(None, self._runs)
+        return None if self._agent is None else Whose(self._agent)
 
     def missing(self, span: Span) -> str | None:
         """The nearest span around `span` that did not come; None where the root did."""
