@@ -63,6 +63,8 @@ class Departures:
         self._keep = keep
         self.gone: dict[str, float] = {}
         """Agents that were deleted lately, and when, epoch seconds."""
+        self._undropped: set[str] = set()
+        """Agents that were deleted and whose rows the store has not let go of yet."""
         self._collector = collector
         self._names = collector.names.agents
         self._sentinel = sentinel
@@ -205,14 +207,24 @@ class Departures:
             agent_id = self._names.text(code)
             if not self._kept(agent_id):
                 going.append((code, agent_id))
-        if not going:
-            return
         for code, agent_id in going:
             self._sentinel.retire(agent_id)
             self._watch.retire(code)
             self._casework.forget(agent_id)
             self._memory.forget(agent_id)
-        self._collector.retire([code for code, _ in going], why)
+        if going:
+            self._collector.retire([code for code, _ in going], why)
         # a mode that a person set for an agent outlives its absence
-        forgotten = [agent_id for _, agent_id in going if agent_id not in self._modes.by_agent]
-        await self._workflow.drop_agents(forgotten)
+        forgotten = {name for _, name in going if name not in self._modes.by_agent}
+        # who came back before the store took this is there with new rows
+        self._undropped = {name for name in self._undropped if not self._is_there(name)}
+        forgotten |= self._undropped
+        if why == "deleted":  # all others are retired anew by the next process
+            self._undropped = forgotten
+        if forgotten:
+            await self._workflow.drop_agents(sorted(forgotten))
+            self._undropped = self._undropped - forgotten
+
+    def _is_there(self, agent_id: str) -> bool:
+        code = self._names.find(agent_id)
+        return code is not None and self._names.text(code) == agent_id

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from immune.assemble import System, assemble
 from immune.clock import ManualClock
 from immune.columns import Names, from_vitals
-from immune.errors import InvalidInput, NotFound, Refused
+from immune.errors import InvalidInput, NotFound, Refused, StoreDown
 from immune.incidents.states import State
 from immune.modes import Mode
 from immune.quarantine import Fence
@@ -124,6 +126,39 @@ async def test_vitals_on_their_way_while_their_agent_is_deleted_bring_it_back() 
     assert code is not None
     assert np.isfinite(system.collector.row(code).last_seen_at)
     assert {view.agent_id for view in system.views.agents()} == {"a", "b"}
+
+
+class Stalling(MemoryWorkflow):
+    """A store that for a while lets no agent go."""
+
+    stalls = False
+
+    async def drop_agents(self, agent_ids: Sequence[str]) -> None:
+        if self.stalls:
+            raise StoreDown("the disk is full")
+        await super().drop_agents(agent_ids)
+
+
+async def test_whoever_was_deleted_while_the_store_stalled_does_not_come_back() -> None:
+    """Its row goes when the store takes it, unless the agent is there again by then; the name may
+    have become another's meanwhile."""
+    clock, workflow = ManualClock(), Stalling("r")
+    await workflow.open()
+    system = await built(clock, workflow)
+    await step(system, "a", "b", "c", "d")
+    await system.orchestrator.savings.save(everything=True)
+    workflow.stalls = True
+    for name in ("a", "b", "d"):
+        with pytest.raises(StoreDown):
+            await system.orchestrator.departures.delete(name)
+    workflow.stalls = False
+    await system.orchestrator.departures.alias("c", "d")
+    clock.advance(3.0)
+    await step(system, "b")
+    await system.orchestrator.departures.retire_silent()
+    assert {row.agent_id for row in await workflow.agents()} == {"b", "c"}
+    after = await built(clock, workflow)
+    assert after.views.code("a") is None
 
 
 async def test_who_somebody_must_decide_about_is_not_forgotten() -> None:

@@ -110,6 +110,26 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path: Path) -> 
     second.close()
 
 
+def test_rewriting_needs_one_file_more_and_loses_nothing_for_want_of_a_second(
+    tmp_path: Path,
+) -> None:
+    """Once the new file is in its place, what comes next goes to it, whatever fails then."""
+    opened, _ = journal(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, limits[1]))
+    try:
+        opened.rewrite([opened.taken([model("a")])])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    opened.append([opened.taken([model("b")])])
+    opened.close()
+    again, held = journal(tmp_path)
+    assert held == [Taken([model("a")]), Taken([model("b")])]
+    again.close()
+
+
 def test_only_what_was_done_is_forgotten() -> None:
     """Spans of a finished trace that come later wait for themselves."""
     late = model("b", "r")

@@ -137,6 +137,22 @@ async def test_nothing_is_replaced(tmp_path: Path) -> None:
     assert not list(here.folder.glob(".restore*"))
 
 
+@pytest.mark.parametrize("beside", ["workflow.db-wal", "telemetry.db-wal", "workflow.db-journal"])
+async def test_what_a_killed_process_left_beside_its_files_is_in_the_way(
+    tmp_path: Path, beside: str
+) -> None:
+    """SQLite would write it over the restored file: commits that the backup does not hold."""
+    here, there = installation(tmp_path / "here"), installation(tmp_path / "there")
+    await furnish(here)
+    await back_up(here, tmp_path / "immune.backup", NOW)
+    there.folder.mkdir()
+    (there.folder / beside).write_bytes(b"w" * 40)
+    with pytest.raises(Fatal, match=rf"{beside} exists already: restore to an empty folder"):
+        await restore(tmp_path / "immune.backup", there, NOW)
+    assert not there.telemetry.exists()
+    assert not there.salt.exists()
+
+
 @pytest.mark.server
 async def test_a_server_with_a_run_is_not_restored_to(
     postgresql: Postgresql, tmp_path: Path

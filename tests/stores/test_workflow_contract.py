@@ -66,6 +66,12 @@ async def test_an_empty_run_holds_nothing(store: WorkflowStore) -> None:
     assert await store.order_key("k") is None
 
 
+async def test_what_no_server_can_hold_is_not_there(store: WorkflowStore) -> None:
+    """Anybody may ask for a name with a NUL in it: that says nothing of the store's health."""
+    assert await store.incident("inc-\0") is None
+    assert await store.incidents(subject="agent-\0") == []
+
+
 async def test_an_incident_comes_back_as_it_was(store: WorkflowStore) -> None:
     """Nothing of an incident is lost or rounded."""
     known = c.incident()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,6 +55,11 @@ class Gate:
 
     collector: TelemetryCollector
     fault: Transient | None = None
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared, vitals wait as for a slow store."""
+
+    def __post_init__(self) -> None:
+        self.open.set()
 
     @property
     def names(self) -> Names:
@@ -64,6 +70,7 @@ class Gate:
         return self.collector.retired
 
     async def accept(self, columns: VitalColumns) -> None:
+        await self.open.wait()
         if self.fault is not None:
             raise self.fault
         await self.collector.accept(columns)

@@ -167,8 +167,11 @@ async def restore(file: Path, place: Place, now: float) -> Manifest:
 
 
 def _refuse_to_replace(place: Place) -> None:
-    for path in (dialect.file_of(place.workflow), place.telemetry, place.journal, place.salt):
-        if path is not None and path.exists():
+    databases = [path for path in (dialect.file_of(place.workflow), place.telemetry) if path]
+    # what a killed process left beside its file SQLite would write over the restored one
+    beside = [path.with_name(path.name + end) for path in databases for end in ("-wal", "-journal")]
+    for path in (*databases, *beside, place.journal, place.salt):
+        if path.exists():
             raise Fatal(f"{path} exists already: restore to an empty folder, or move it away")
 
 

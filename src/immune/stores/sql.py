@@ -45,6 +45,8 @@ _treatment = msgspec.json.Decoder(Treatment)
 _healing = msgspec.json.Decoder(Healing)
 _agent = msgspec.json.Decoder(AgentRow)
 
+_NUL = "\0"
+"""PostgreSQL holds no text with it in, and refuses to look for one."""
 _DONE_TREATMENTS = (str(TreatmentState.LIFTED),)
 
 DROPPED_AT_ONCE = 500
@@ -169,6 +171,8 @@ class SqlStore:
         return await self._db().read(lambda c: c.execute(query).all())
 
     async def incident(self, incident_id: str) -> Incident | None:
+        if _NUL in incident_id:
+            return None
         i = s.incidents
         rows = await self._all(
             sa.select(i.c.body).where(i.c.run_id == self._run_id, i.c.id == incident_id)
@@ -184,6 +188,8 @@ class SqlStore:
         since: float = 0.0,
         limit: int | None = None,
     ) -> list[Incident]:
+        if subject is not None and _NUL in subject:
+            return []
         i = s.incidents
         query = sa.select(i.c.body).where(i.c.run_id == self._run_id)
         if open_only:

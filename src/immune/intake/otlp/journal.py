@@ -130,7 +130,7 @@ class SpanJournal:
         self.size += len(data)
 
     def rewrite(self, frames: Sequence[bytes]) -> None:
-        """Replace what is in the file by `frames`; raises StoreDown, having changed nothing."""
+        """Replace what is in the file by `frames`; raises StoreDown, having lost nothing."""
         fresh = self._path.with_suffix(".new")
         data = self._head + b"".join(frames)
         try:
@@ -142,11 +142,12 @@ class SpanJournal:
             except BaseException:
                 os.close(file)
                 raise
+            # before anything else can fail: what is appended to the file that went is lost
+            self.close()
+            self._file, self.size, self.kept = file, len(data), len(data)
             _sync_folder(self._path.parent)
         except OSError as fault:
             raise _down(fault) from fault
-        self.close()
-        self._file, self.size, self.kept = file, len(data), len(data)
 
     @property
     def bloated(self) -> bool:
