@@ -9,7 +9,7 @@ that was silent for a week.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from immune.casework import Casework
 from immune.clock import Clock
 from immune.detection import Sentinel
 from immune.detection.fleet import FleetWatch
-from immune.errors import IllegalEvent, InvalidInput, NotFound
+from immune.errors import IllegalEvent, InvalidInput, NotFound, StoreDown
 from immune.fleetwork import Fleetwork
 from immune.incidents import events as e
 from immune.memory import ImmuneMemory
@@ -142,9 +142,10 @@ class Departures:
         known = self._names.find(alias)
         if known is not None and known != code and alias not in self._names.aliases:
             await self._delete(known)  # maybe its first vital is still on its way, or was refused
-        for other in (alias, *(a for a, of in self._names.aliases.items() if of == alias)):
+        before = self.aliases()
+        for other in (alias, *(a for a, of in before.items() if of == alias)):
             self._names.alias(other, name)
-        return await self._keep_aliases()
+        return await self._keep_aliases(before)
 
     async def unalias(self, agent_id: str, alias: str) -> dict[str, str]:
         """Steps reported as `alias` are an agent's own from now on; returns all aliases.
@@ -153,16 +154,27 @@ class Departures:
         """
         if self._names.aliases.get(alias) != self._names.name(agent_id):
             raise NotFound(f"{alias} is no alias of {agent_id}")
+        before = self.aliases()
         self._names.unalias(alias)
-        return await self._keep_aliases()
+        return await self._keep_aliases(before)
 
     def aliases(self) -> dict[str, str]:
         """Every alias, and the agent that it stands for."""
         return dict(self._names.aliases)
 
-    async def _keep_aliases(self) -> dict[str, str]:
+    async def _keep_aliases(self, before: Mapping[str, str]) -> dict[str, str]:
+        """Save all aliases and return them; raises StoreDown, and what was changed since `before`
+        is then as it was."""
         aliases = self.aliases()
-        await self._workflow.put_setting(_SETTING, msgspec.json.encode(aliases).decode())
+        try:
+            await self._workflow.put_setting(_SETTING, msgspec.json.encode(aliases).decode())
+        except StoreDown:
+            for alias, name in aliases.items() - before.items():
+                if self._names.aliases.get(alias) == name:
+                    self._names.unalias(alias)
+            for alias, name in before.items() - aliases.items():
+                self._names.alias(alias, name)
+            raise
         return aliases
 
     # --- how ------------------------------------------------------------------------------

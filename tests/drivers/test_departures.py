@@ -235,6 +235,33 @@ async def test_another_name_counts_as_the_agent_also_after_a_restart() -> None:
     assert {view.agent_id for view in again.views.agents()} == {"triage", "other"}
 
 
+async def test_another_name_that_the_store_refuses_is_not_in_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever gave it, changed it or took it back was told that it was not done."""
+
+    async def refuse(_key: str, _value: str) -> None:
+        raise StoreDown("the disk is full")
+
+    system, _ = await _system()
+    departures = system.desk.departures
+    await step(system, "a", "b")
+    before = await departures.alias("a", "x")
+    with monkeypatch.context() as patch:
+        patch.setattr(system.orchestrator.workflow, "put_setting", refuse)
+        for refused in (
+            departures.alias("a", "y"),
+            departures.alias("b", "x"),
+            departures.unalias("a", "x"),
+        ):
+            with pytest.raises(StoreDown):
+                await refused
+            assert departures.aliases() == before
+    await step(system, "x", "y")
+    assert {view.agent_id for view in system.views.agents()} == {"a", "b", "y"}
+    assert len(await system.views.vitals("a")) == 2
+
+
 async def taken(system: System, *agent_ids: str) -> None:
     """Each of these agents reports a step, which is answered and not scored yet."""
     now = system.orchestrator.clock.time()

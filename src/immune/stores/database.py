@@ -42,6 +42,8 @@ _OURS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
 READERS = 4
 """Threads that read a file, beside the one that writes: a slow page of one must not hold up all."""
+READER_CACHE_KB = 500
+"""Pages that each of them keeps."""
 
 
 class CommitInDoubt(StoreDown):
@@ -178,7 +180,8 @@ class FileDatabase:
         self._writing = sa.create_engine(dialect.url_of_file(path))
         dialect.sqlite_begins(self._writing, "BEGIN IMMEDIATE", *pragmas)
         self._reading = sa.create_engine(dialect.url_of_file(path))
-        dialect.sqlite_begins(self._reading, "BEGIN", *pragmas)
+        # what was read stays in the system's cache; a large one for each reader would be a second
+        dialect.sqlite_begins(self._reading, "BEGIN", *pragmas, f"cache_size=-{READER_CACHE_KB}")
         self._writer = ThreadPoolExecutor(1, "workflow-write")
         self._readers = ThreadPoolExecutor(READERS, "workflow-read")
 
